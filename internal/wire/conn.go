@@ -1,0 +1,145 @@
+package wire
+
+import (
+	"errors"
+	"net"
+	"time"
+)
+
+// A Conn is one end of a milter connection: it cuts frames out of what it reads
+// and gathers what it writes, so that many frames cost one system call.
+//
+// One goroutine may read and one write at a time.
+type Conn struct {
+	*Reader
+	nc    net.Conn
+	sock  *sock  // nil for connections that are no sockets
+	out   []byte // frames appended but not written
+	read  deadline
+	write deadline
+}
+
+// outKept is the largest output buffer a Conn keeps between writes, in bytes.
+const outKept = 1 << 10
+
+// NewConn returns a Conn on nc for payloads of at most maxPayload bytes.
+// readTimeout bounds the wait in Next for bytes, writeTimeout each write; zero
+// means no bound. A bound may be overstepped by a sixteenth.
+func NewConn(nc net.Conn, maxPayload int, readTimeout, writeTimeout time.Duration) *Conn {
+	c := &Conn{nc: nc, read: deadline{timeout: readTimeout}, write: deadline{timeout: writeTimeout}}
+	if c.sock = newSock(nc); c.sock != nil {
+		c.Reader = NewReader(c.sock, maxPayload)
+	} else {
+		c.Reader = NewReader(nc, maxPayload)
+	}
+	return c
+}
+
+// A deadline is moved only when it would come noticeably early, because moving
+// it costs as much as a short system call.
+type deadline struct {
+	timeout time.Duration
+	set     time.Time // when it was last moved
+}
+
+func (d *deadline) extend(move func(time.Time) error) error {
+	if d.timeout <= 0 {
+		return nil
+	}
+	slack := d.timeout / 16
+	now := time.Now()
+	if now.Sub(d.set) < slack {
+		return nil
+	}
+	d.set = now
+	return move(now.Add(d.timeout + slack))
+}
+
+// SetReadTimeout changes the bound on the wait in Next.
+func (c *Conn) SetReadTimeout(d time.Duration) {
+	if d != c.read.timeout {
+		c.read = deadline{timeout: d}
+		if d <= 0 {
+			c.nc.SetReadDeadline(time.Time{})
+		}
+	}
+}
+
+// Next returns the next frame; see Reader.Next.
+func (c *Conn) Next() (cmd byte, payload []byte, err error) {
+	if cmd, payload, ok, err := c.Reader.cut(); ok || err != nil {
+		return cmd, payload, err
+	}
+	if err := c.read.extend(c.nc.SetReadDeadline); err != nil {
+		return 0, nil, err
+	}
+	return c.Reader.Next()
+}
+
+// Out returns the frames gathered for the next Flush, to be appended to; the
+// caller hands the result to SetOut.
+func (c *Conn) Out() []byte { return c.out }
+
+// SetOut takes back what Out returned.
+func (c *Conn) SetOut(b []byte) { c.out = b }
+
+// Flush writes the gathered frames in one write.
+func (c *Conn) Flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	err := c.Write(c.out)
+	c.out = c.out[:0]
+	if cap(c.out) > outKept {
+		c.out = nil
+	}
+	return err
+}
+
+// Write writes b at once, before what is gathered.
+func (c *Conn) Write(b []byte) error {
+	if err := c.write.extend(c.nc.SetWriteDeadline); err != nil {
+		return err
+	}
+	if c.sock != nil {
+		c.sock.acked = true // the answer carries the acknowledgement
+	}
+	_, err := c.nc.Write(b)
+	return err
+}
+
+// WriteBuffers flushes what is gathered and writes bufs behind it, with one
+// system call where the connection can. It empties bufs.
+func (c *Conn) WriteBuffers(bufs *net.Buffers) error {
+	if err := c.write.extend(c.nc.SetWriteDeadline); err != nil {
+		return err
+	}
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	_, err := bufs.WriteTo(c.nc)
+	return err
+}
+
+// Gone reports whether the peer has certainly left: it closed the connection,
+// or an ABORT or QUIT is what it sent last. It never waits, and may be asked
+// while another goroutine reads or writes. It is false where the connection
+// cannot tell.
+func (c *Conn) Gone() bool {
+	return c.sock != nil && c.sock.gone()
+}
+
+// NetConn returns the connection underneath.
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// Close closes the connection and gives its buffer back.
+func (c *Conn) Close() error {
+	c.Reader.Close()
+	return c.nc.Close()
+}
+
+// IsTimeout reports whether an error of Next or Flush is a deadline that passed.
+func IsTimeout(err error) bool {
+	var ne net.Error
+	return errors.As(err, &ne) && ne.Timeout()
+}

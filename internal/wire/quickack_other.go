@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package wire
+
+// quickACK does nothing where the system has no such option.
+func quickACK(uintptr) {}

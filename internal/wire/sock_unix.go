@@ -1,0 +1,95 @@
+//go:build unix
+
+package wire
+
+import (
+	"io"
+	"net"
+	"syscall"
+)
+
+// A sock reads from a socket without holding a buffer while it waits.
+type sock struct {
+	raw   syscall.RawConn
+	tcp   bool
+	acked bool // what was read last is acknowledged, or will be with an answer
+
+	// For the function below, which is made once so that a read allocates nothing.
+	step func(fd uintptr) bool
+	r    *Reader
+	n    int
+	err  error
+}
+
+// newSock returns nil when nc is not a stream socket of this system.
+func newSock(nc net.Conn) *sock {
+	s := &sock{acked: true}
+	var err error
+	switch c := nc.(type) {
+	case *net.TCPConn:
+		s.tcp = true
+		s.raw, err = c.SyscallConn()
+	case *net.UnixConn:
+		s.raw, err = c.SyscallConn()
+	default:
+		return nil
+	}
+	if err != nil {
+		return nil
+	}
+	s.step = s.tryRead
+	return s
+}
+
+// Read makes a sock an io.Reader, for nothing but the type; see readInto.
+func (s *sock) Read([]byte) (int, error) { return 0, io.ErrNoProgress }
+
+func (s *sock) readInto(r *Reader) (int, error) {
+	s.r, s.n, s.err = r, 0, nil
+	if err := s.raw.Read(s.step); err != nil {
+		return 0, err
+	}
+	return s.n, s.err
+}
+
+// tryRead reads once; false makes the caller wait for bytes.
+func (s *sock) tryRead(fd uintptr) bool {
+	for {
+		n, err := syscall.Read(int(fd), s.r.room())
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			s.r.rest()
+			if s.tcp && !s.acked {
+				// What was read awaits more, and the peer may await an acknowledgement
+				// before it sends that: Sendmail writes macros and command apart.
+				quickACK(fd)
+				s.acked = true
+			}
+			return false
+		case err != nil:
+			s.err = err
+		case n == 0:
+			s.err = io.EOF
+		default:
+			s.n, s.acked = n, false
+		}
+		return true
+	}
+}
+
+func (s *sock) gone() (gone bool) {
+	var b [HeadSize]byte
+	err := s.raw.Control(func(fd uintptr) {
+		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		switch {
+		case err == syscall.EAGAIN || err == syscall.EINTR:
+		case err != nil || n <= 0:
+			gone = true
+		default:
+			gone = b == [HeadSize]byte{3: 1, 4: CmdAbort} || b == [HeadSize]byte{3: 1, 4: CmdQuit}
+		}
+	})
+	return gone || err != nil
+}
