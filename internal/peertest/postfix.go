@@ -91,6 +91,13 @@ func (*postfix) mainCF(m *MTA) (string, error) {
 		return "", err
 	}
 	host, port, _ := strings.Cut(m.cfg.Sink.Addr, ":")
+	protocols, interfaces := "ipv4", "127.0.0.1"
+	if haveIPv6() {
+		protocols = "all"
+	}
+	if m.Addr6 != "" {
+		interfaces += " [::1]"
+	}
 	b := new(strings.Builder)
 	set := func(name, value string) { fmt.Fprintf(b, "%s = %s\n", name, value) }
 
@@ -109,13 +116,8 @@ func (*postfix) mainCF(m *MTA) (string, error) {
 	set("myhostname", m.Host)
 	set("mydomain", "peers.test")
 	set("mynetworks", "127.0.0.0/8 [::1]/128")
-	if m.Addr6 == "" {
-		set("inet_protocols", "ipv4")
-		set("inet_interfaces", "127.0.0.1")
-	} else {
-		set("inet_protocols", "all")
-		set("inet_interfaces", "127.0.0.1, [::1]")
-	}
+	set("inet_protocols", protocols) // a filter may be there though clients are not
+	set("inet_interfaces", interfaces)
 	// All mail goes to the sink, and no name is ever looked up.
 	set("mydestination", "")
 	set("local_recipient_maps", "")

@@ -37,9 +37,14 @@ func (s *sendmail) start(m *MTA) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := proc.ready(m.Log, "started as:"); err != nil { // logged once it listens
-		proc.kill()
-		return nil, fmt.Errorf("%w\n%s", err, proc.out.tail())
+	for _, addr := range []string{m.Addr, m.Addr6, m.Submission} {
+		if addr == "" {
+			continue
+		}
+		if err := proc.ready(m.Log, "listening at "+addr); err != nil {
+			proc.kill()
+			return nil, fmt.Errorf("%w\n%s", err, proc.out.tail())
+		}
 	}
 	return proc, nil
 }
@@ -121,6 +126,7 @@ func (*sendmail) mc(m *MTA) (string, error) {
 	w.define("confMAX_HOP", "100")
 	// No name is ever looked up, and a busy machine is no reason to be slow.
 	w.define("confBIND_OPTS", "-DNSRCH -DEFNAMES")
+	w.define("confDONT_PROBE_INTERFACES", "True")
 	w.define("confTO_IDENT", "0")
 	w.define("confTO_ICONNECT", "10s")
 	w.define("confTO_CONNECT", "10s")
@@ -278,7 +284,10 @@ func (*sendmail) configureSubmit(m *MTA) error {
 	if isFile(m.path("submit.cf")) {
 		return nil
 	}
-	if err := os.MkdirAll(m.path("submit"), 0o700); err != nil {
+	err := errors.Join(
+		os.MkdirAll(m.path("submit"), 0o700),
+		chown(m.path("submit"), postfixUser, ""))
+	if err != nil {
 		return err
 	}
 	w := new(mcWriter)
@@ -288,6 +297,8 @@ func (*sendmail) configureSubmit(m *MTA) error {
 	w.define("__OSTYPE__", "") // a mail submission program has none
 	w.define("confDOMAIN_NAME", m.Host)
 	w.define("MSP_QUEUE_DIR", m.path("submit"))
+	w.define("confRUN_AS_USER", postfixUser) // it insists on one that is not root
+	w.define("confTRUSTED_USER", postfixUser)
 	w.define("STATUS_FILE", m.path("statistics"))
 	w.define("confPID_FILE", m.path("submit.pid"))
 	w.define("confSERVICE_SWITCH_FILE", m.path("service.switch"))

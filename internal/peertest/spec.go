@@ -42,13 +42,11 @@ func (e endpoint) dial() (network, address string) {
 	}
 }
 
-// libmilter writes the address as libmilter and Sendmail read it.
+// libmilter writes the address as libmilter and Sendmail read it. The host has no
+// brackets: Sendmail 8.17.1 takes them, and then fails to connect ("Invalid argument").
 func (e endpoint) libmilter() string {
 	if e.network == "unix" {
 		return "local:" + e.path
-	}
-	if net.ParseIP(e.host) != nil {
-		return e.network + ":" + e.port + "@[" + e.host + "]"
 	}
 	return e.network + ":" + e.port + "@" + e.host
 }

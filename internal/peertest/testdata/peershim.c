@@ -5,6 +5,8 @@
  *   syslog(3)      sends each line to the datagram socket $PEER_LOG
  *   gethostname(2) answers $PEER_HOSTNAME. Sendmail sleeps for a minute at every
  *                  start when the host name has no dot.
+ *   listen(2)      says so in that log, "listening at 127.0.0.1:2525": Sendmail
+ *                  itself logs nothing once it does
  *   getenv(3)      keeps answering SASL_CONF_PATH. libsasl2 asks for it after
  *                  Sendmail has wiped its environment.
  *
@@ -13,12 +15,15 @@
  * know at every fork.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -149,4 +154,36 @@ void __syslog_chk(int pri, int flag, const char *fmt, ...)
 	va_start(ap, fmt);
 	emit(fmt, ap);
 	va_end(ap);
+}
+
+int listen(int fd, int backlog)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in in;
+		struct sockaddr_in6 in6;
+		struct sockaddr_un un;
+	} a;
+	socklen_t size = sizeof a;
+	char text[INET6_ADDRSTRLEN];
+
+	memset(&a, 0, sizeof a);
+	if (syscall(SYS_listen, fd, backlog) < 0)
+		return -1;
+	if (getsockname(fd, &a.any, &size) < 0)
+		return 0;
+	switch (a.any.sa_family) {
+	case AF_INET:
+		inet_ntop(AF_INET, &a.in.sin_addr, text, sizeof text);
+		syslog(0, "listening at %s:%d", text, ntohs(a.in.sin_port));
+		break;
+	case AF_INET6:
+		inet_ntop(AF_INET6, &a.in6.sin6_addr, text, sizeof text);
+		syslog(0, "listening at [%s]:%d", text, ntohs(a.in6.sin6_port));
+		break;
+	case AF_UNIX:
+		syslog(0, "listening at %s", a.un.sun_path);
+		break;
+	}
+	return 0;
 }
