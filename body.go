@@ -1,0 +1,169 @@
+package milter
+
+import (
+	"errors"
+	"io"
+	"net"
+
+	"github.com/gomilter/gomilter/internal/wire"
+)
+
+// CRLF returns a reader of r's bytes with every line end as CRLF, as a new body
+// should have them: a bare LF gains a CR, and so does a bare CR its LF.
+func CRLF(r io.Reader) io.Reader { return &crlfReader{r: r} }
+
+type crlfReader struct {
+	r    io.Reader
+	in   [4096]byte
+	out  []byte // converted, not yet returned
+	cr   bool   // a CR was the last byte
+	err  error
+	hold []byte
+}
+
+func (c *crlfReader) Read(p []byte) (int, error) {
+	for len(c.out) == 0 {
+		if c.err != nil {
+			return 0, c.err
+		}
+		var n int
+		n, c.err = c.r.Read(c.in[:])
+		c.hold = c.hold[:0]
+		for _, b := range c.in[:n] {
+			if c.cr && b != '\n' {
+				c.hold = append(c.hold, '\n')
+			}
+			if b == '\n' && !c.cr {
+				c.hold = append(c.hold, '\r')
+			}
+			c.hold = append(c.hold, b)
+			c.cr = b == '\r'
+		}
+		if c.err == io.EOF && c.cr {
+			c.hold, c.cr = append(c.hold, '\n'), false
+		}
+		c.out = c.hold
+	}
+	n := copy(p, c.out)
+	c.out = c.out[n:]
+	return n, nil
+}
+
+// A bodyWriter sends a new body as frames. Large writes leave without being
+// copied, small ones are gathered to whole chunks.
+type bodyWriter struct {
+	c     *conn
+	small []byte // gathered, at most a chunk
+	left  bool   // something was written to the MTA
+	any   bool   // a frame was made
+	last  int    // bytes still to come, -1 when not known
+	final []byte // frame to send behind the last byte; nil once sent
+	bufs  net.Buffers
+}
+
+func newBodyWriter(c *conn, body io.Reader, final []byte) *bodyWriter {
+	w := &bodyWriter{c: c, last: -1, final: final}
+	if known, ok := body.(interface{ Len() int }); ok {
+		w.last = known.Len()
+	}
+	return w
+}
+
+// copyFrom sends what is gathered on the connection, the body and the final frame.
+func (w *bodyWriter) copyFrom(body io.Reader) (err error) {
+	if to, ok := body.(io.WriterTo); ok {
+		_, err = to.WriteTo(w)
+	} else {
+		err = w.readFrom(body)
+	}
+	if err != nil {
+		return err
+	}
+	return w.close()
+}
+
+// Write implements io.Writer.
+func (w *bodyWriter) Write(p []byte) (int, error) {
+	n := len(p)
+	if w.any && w.final == nil {
+		return 0, errors.New("body is longer than its Len said")
+	}
+	if w.last >= 0 {
+		w.last = max(w.last-n, 0)
+	}
+	if n < wire.ChunkSize/4 && w.last != 0 {
+		return n, w.gather(p)
+	}
+	if len(w.small) > 0 {
+		w.add(w.small)
+	}
+	for len(p) > 0 {
+		k := min(len(p), wire.ChunkSize)
+		w.add(p[:k])
+		p = p[k:]
+	}
+	return n, w.send(w.last == 0)
+}
+
+func (w *bodyWriter) gather(p []byte) error {
+	if len(w.small)+len(p) > wire.ChunkSize {
+		w.add(w.small)
+		if err := w.send(false); err != nil {
+			return err
+		}
+	}
+	w.small = append(w.small, p...)
+	return nil
+}
+
+func (w *bodyWriter) readFrom(r io.Reader) error {
+	w.small = make([]byte, 0, wire.ChunkSize)
+	for {
+		k, err := r.Read(w.small[len(w.small):cap(w.small)])
+		w.small = w.small[:len(w.small)+k]
+		if len(w.small) == cap(w.small) {
+			w.add(w.small)
+			if err := w.send(false); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// add queues a frame of the body; p must stay until send.
+func (w *bodyWriter) add(p []byte) {
+	w.any = true
+	frame, _ := wire.BeginFrame(nil, wire.ReplyReplaceBody)
+	n := uint32(len(p) + 1)
+	frame[0], frame[1], frame[2], frame[3] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
+	w.bufs = append(w.bufs, frame, p)
+}
+
+func (w *bodyWriter) send(final bool) error {
+	if final && w.final != nil {
+		w.bufs = append(w.bufs, w.final)
+		w.final = nil
+	}
+	if len(w.bufs) == 0 {
+		return nil
+	}
+	w.left = true
+	bufs := w.bufs
+	err := w.c.writeBuffers(&bufs)
+	w.bufs, w.small = w.bufs[:0], w.small[:0]
+	return err
+}
+
+// close sends what is left. An empty body is one empty frame.
+func (w *bodyWriter) close() error {
+	if len(w.small) > 0 || !w.any {
+		w.add(w.small)
+	}
+	return w.send(true)
+}

@@ -1,0 +1,749 @@
+package milter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gomilter/gomilter/internal/wire"
+)
+
+// A conn serves one connection of an MTA. Its goroutine reads frames, runs the
+// hooks and gathers the answers; the watcher of the server looks at it from
+// outside through guard.
+type conn struct {
+	srv     *Server
+	set     *connSet
+	id      uint64
+	wc      *wire.Conn
+	hooks   Hooks
+	session Session
+	begun   bool // New was called
+
+	granted wire.Negotiation
+	silent  Protocol // stages whose hooks may only continue
+
+	phase        phase
+	afterUnknown bool
+	inMessage    bool
+	skipBody     bool
+	connVerdict  *answer // owed since a silent stage of the connection
+	msgVerdict   *answer // owed since a silent stage of the message
+	rcpts        int
+	headers      int
+	headerBytes  int
+	seen         nameSet
+
+	macros  macroSlots
+	postfix atomic.Bool // the MTA is known to be Postfix
+	watched watched     // the watcher's
+	client  Client
+	helo    []byte
+	mail    Mail
+	rcpt    Rcpt
+	header  Header
+	arg     []byte // of HELO, UNKNOWN and BODY
+	edits   *Edits
+
+	connScope atomic.Pointer[scope]
+	msgScope  atomic.Pointer[scope]
+
+	guard   guard
+	idle    atomic.Bool // between messages, as Shutdown sees it
+	expired atomic.Bool // the watcher ended the scope of the running hook
+	wmu     sync.Mutex  // held while writing
+
+	took time.Duration // of the last hook, measured when somebody counts
+}
+
+var (
+	errQuit      = errors.New("quit")
+	errAbandoned = errors.New("hook was abandoned")
+)
+
+// serve runs the connection to its end.
+func (c *conn) serve() {
+	defer c.end()
+	for {
+		err := c.next()
+		if err == nil {
+			continue
+		}
+		if err == errAbandoned {
+			return
+		}
+		c.quit(err)
+		return
+	}
+}
+
+// next handles one frame.
+func (c *conn) next() error {
+	if !c.wc.Buffered() {
+		if err := c.flush(); err != nil {
+			return err
+		}
+		if c.idle.Store(!c.inMessage); !c.inMessage && c.set.stopping.Load() {
+			return errQuit
+		}
+	}
+	at := c.wc.Offset()
+	cmd, payload, err := c.wc.Next()
+	if err != nil {
+		if errors.Is(err, wire.ErrFrameSize) || errors.Is(err, wire.ErrEmptyFrame) {
+			c.limit(LimitFrame, "offset", at)
+			return c.protocolError(0, at, err)
+		}
+		return err
+	}
+	err = c.handle(cmd, payload)
+	if err == nil || err == errQuit || err == errAbandoned {
+		return err
+	}
+	return c.protocolError(cmd, at, err)
+}
+
+func (c *conn) protocolError(cmd byte, at int64, err error) error {
+	return &ProtocolError{Cmd: cmd, State: c.phase.stage(), Offset: at, Err: err}
+}
+
+// handle carries out one command. Its errors but errQuit and errAbandoned are the
+// peer's.
+func (c *conn) handle(cmd byte, p []byte) error {
+	switch cmd {
+	case wire.CmdMacro:
+		return c.onMacro(p)
+	case wire.CmdNegotiate:
+		return c.onNegotiate(p)
+	case wire.CmdAbort:
+		return c.abort()
+	case wire.CmdQuit:
+		return errQuit
+	case wire.CmdQuitNew:
+		return c.onQuitNew()
+	}
+	st, ok := wire.StageOf(cmd)
+	if !ok {
+		return ErrCommand
+	}
+	if err := c.advance(st); err != nil {
+		return err
+	}
+	switch st {
+	case StageConnect, StageHelo, StageUnknown:
+		return c.onConnection(st, p)
+	case StageEnd:
+		return c.onEnd(p)
+	}
+	return c.onMessage(st, p)
+}
+
+func (c *conn) onMacro(p []byte) error {
+	cmd, pairs, err := wire.Macros(p)
+	if err != nil {
+		return err
+	}
+	st, ok := wire.StageOf(cmd)
+	if !ok {
+		return nil // as libmilter
+	}
+	// A filter that does not see MAIL learns from its macros that a message
+	// begins: Sendmail sends it no ABORT for the one before.
+	if st == StageMail && c.inMessage && c.granted.Protocol&wire.NoMail != 0 {
+		if err := c.abort(); err != nil {
+			return err
+		}
+	}
+	if !c.macros.set(st, pairs, c.srv.maxMacros()) {
+		c.limit(LimitMacros, "stage", st)
+	}
+	c.noteMTA(cmd)
+	return nil
+}
+
+func (c *conn) onNegotiate(p []byte) error {
+	if c.phase != phaseNew {
+		return ErrOrder
+	}
+	offer, err := wire.Negotiate(p)
+	if err != nil {
+		return err
+	}
+	c.macros.clear()
+	if err := c.begin(); err != nil {
+		return err
+	}
+	answer, err := c.negotiate(&offer)
+	if err == errAbandoned || err == wire.ErrVersion {
+		return err
+	}
+	if err != nil { // the hook's
+		c.fault(&HookError{StageNegotiate, FaultOffer, err})
+		c.connVerdict = c.srv.faultAnswer()
+	}
+	if c.connVerdict != nil {
+		// Every step is asked for, so that the verdict comes early.
+		answer = wire.Negotiation{Version: min(offer.Version, wire.MaxVersion)}
+		c.granted, c.silent = answer, 0
+	}
+	c.phase = phaseOffered
+	c.wc.SetReadTimeout(or(c.srv.IdleTimeout, defaultIdleTimeout))
+	c.wc.SetMax(max(wire.DataSize64K, answer.Protocol.DataSize()))
+	b, at := wire.BeginFrame(c.wc.Out(), wire.CmdNegotiate)
+	c.wc.SetOut(wire.EndFrame(wire.AppendNegotiation(b, &answer), at))
+	return nil
+}
+
+// begin calls New, once for each SMTP session.
+func (c *conn) begin() (err error) {
+	if c.begun {
+		return nil
+	}
+	c.begun = true
+	if abandoned := c.run(StageNegotiate, func(context.Context) { c.hooks = c.srv.New(&c.session) }); abandoned != nil {
+		err = abandoned
+	}
+	return err
+}
+
+func (c *conn) onQuitNew() error {
+	if err := c.abort(); err != nil {
+		return err
+	}
+	err := c.close()
+	c.macros.clear()
+	c.connVerdict, c.client, c.helo = nil, Client{Family: FamilyUnknown}, nil
+	c.begun, c.hooks, c.phase = false, Hooks{}, phaseOffered
+	c.connScope.Store(newScope(c.set.ctx))
+	return err
+}
+
+// onConnection handles the stages outside messages.
+func (c *conn) onConnection(st Stage, p []byte) (err error) {
+	c.macros.begin(st)
+	if err := c.begin(); err != nil {
+		return err
+	}
+	switch st {
+	case StageConnect:
+		var client Client
+		if client, err = newClient(p); err == nil {
+			c.client = client
+		} else if c.hooks.Connect == nil {
+			err = nil // nobody looks at it; libmilter does not even parse it
+		}
+	case StageHelo:
+		if c.arg, err = wire.OneString(p); err == nil {
+			c.helo = append(c.helo[:0], c.arg...)
+		}
+	case StageUnknown:
+		c.arg, err = wire.OneString(p)
+	}
+	if err != nil {
+		return err
+	}
+	a, err := c.ask(st, c.connVerdict)
+	if err != nil {
+		return err
+	}
+	if !c.answers(st) {
+		c.owe(&c.connVerdict, a)
+		return nil
+	}
+	if a != continueAnswer {
+		c.verdict(st, a)
+		if st != StageUnknown {
+			c.phase = phaseHelo
+		}
+	}
+	c.send(a)
+	return nil
+}
+
+// onMessage handles MAIL to BODY.
+func (c *conn) onMessage(st Stage, p []byte) error {
+	var limit *answer
+	var err error
+	switch st {
+	case StageMail:
+		c.macros.begin(st)
+		c.mail.raw, c.mail.params, err = wire.Envelope(p)
+	case StageRcpt:
+		c.macros.begin(st)
+		c.rcpt.raw, c.rcpt.params, err = wire.Envelope(p)
+		if c.rcpts++; c.srv.maxRcpts() > 0 && c.rcpts > c.srv.maxRcpts() {
+			limit = rcptLimitAnswer
+			c.limit(LimitRcpts, "recipients", c.rcpts)
+		}
+	case StageData:
+		c.macros.begin(st)
+	case StageHeader:
+		c.header.name, c.header.value, err = wire.Header(p)
+		c.headers++
+		c.headerBytes += len(p)
+		c.seen.add(c.header.name)
+		if n, size := c.srv.maxHeaders(), c.srv.maxHeaderBytes(); n > 0 && c.headers > n || size > 0 && c.headerBytes > size {
+			limit = headerLimitAnswer
+			if c.msgVerdict != limit {
+				c.limit(LimitHeaders, "fields", c.headers, "bytes", c.headerBytes)
+			}
+		}
+	case StageBody:
+		if c.arg = p; len(p) == 0 {
+			err = wire.ErrEmptyPayload
+		}
+	}
+	if err != nil {
+		return err
+	}
+	a := limit
+	if a == nil {
+		if a, err = c.ask(st, c.owed()); err != nil {
+			return err
+		}
+	}
+	if a == skipAnswer {
+		c.skipBody = true
+		if c.granted.Protocol&wire.Skip == 0 {
+			a = continueAnswer
+		}
+	}
+	if !c.answers(st) {
+		if a != skipAnswer {
+			c.owe(&c.msgVerdict, a)
+		}
+		return nil
+	}
+	if a != continueAnswer && a != skipAnswer {
+		c.verdict(st, a)
+		if refusal := a.code == wire.ReplyReject || a.code == wire.ReplyTempFail; st != StageRcpt || !refusal {
+			c.endMessage()
+		}
+	}
+	c.send(a)
+	return nil
+}
+
+// onEnd handles BODYEOB. No MTA puts a last chunk into it, but the protocol
+// allows for one.
+func (c *conn) onEnd(p []byte) error {
+	if len(p) > 0 {
+		c.arg = p
+		a, err := c.ask(StageBody, c.owed())
+		if err != nil {
+			return err
+		}
+		if a != skipAnswer {
+			c.owe(&c.msgVerdict, a)
+		}
+	}
+	// What is gathered must not wait for a hook that may take minutes.
+	if err := c.flush(); err != nil {
+		return err
+	}
+	a, err := c.ask(StageEnd, c.owed())
+	if err != nil {
+		return err
+	}
+	e := c.edits
+	e.close()
+	c.inMessage = false
+	defer c.endMessage()
+	if a.code == wire.ReplyContinue || a.code == wire.ReplyAccept {
+		c.wc.SetOut(e.appendTo(c.wc.Out()))
+		if e.body != nil {
+			return c.finishBody(e.body, a)
+		}
+	}
+	c.verdict(StageEnd, a)
+	c.send(a)
+	return nil
+}
+
+// finishBody sends the edits, the new body and the verdict. The reader of the
+// body is the filter's code, so it is guarded like a hook.
+func (c *conn) finishBody(body io.Reader, a *answer) error {
+	w := newBodyWriter(c, body, frameOf(a))
+	var err error
+	fault := c.guarded(StageEnd, true, func() { err = w.copyFrom(body) })
+	switch {
+	case fault == errAbandoned:
+		return fault
+	case fault != nil:
+		err = fault
+	}
+	switch {
+	case err == nil:
+	case w.left:
+		return fmt.Errorf("new body broke off: %w", err)
+	default:
+		c.wc.SetOut(c.wc.Out()[:0])
+		c.fault(&HookError{StageEnd, FaultBody, err})
+		a = c.srv.faultAnswer()
+		c.send(a)
+	}
+	c.verdict(StageEnd, a)
+	return nil
+}
+
+// ask returns the answer of a stage: what is owed, or the hook's.
+func (c *conn) ask(st Stage, owed *answer) (*answer, error) {
+	switch {
+	case owed != nil:
+		return owed, nil
+	case st != StageEnd && !c.hooks.has(st) || st == StageEnd && c.hooks.End == nil || st == StageBody && c.skipBody:
+		return continueAnswer, nil
+	}
+	var began time.Time
+	if c.srv.Metrics != nil {
+		began = time.Now()
+	}
+	a, err := c.call(st)
+	if c.srv.Metrics != nil {
+		c.took = time.Since(began)
+	}
+	if err == nil {
+		err = c.judge(st, a)
+	}
+	if err == nil || err == errAbandoned {
+		return a, err
+	}
+	c.fault(err)
+	if st == StageEnd {
+		c.edits.drop()
+	}
+	return c.srv.faultAnswer(), nil
+}
+
+// judge finds the answers that a stage does not know.
+func (c *conn) judge(st Stage, a *answer) error {
+	switch {
+	case a == nil:
+		return &HookError{st, FaultAnswer, errors.New("no reply")}
+	case a.err != nil:
+		return &HookError{st, FaultAnswer, a.err}
+	case a != continueAnswer && a != skipAnswer && st != StageEnd && c.silent&st.NoReplyBit() != 0:
+		return &HookError{st, FaultAnswer, fmt.Errorf("silent stage answered %q", a.name)}
+	}
+	return nil
+}
+
+// owed returns the verdict that waits for a stage that is answered.
+func (c *conn) owed() *answer {
+	if c.msgVerdict != nil {
+		return c.msgVerdict
+	}
+	return c.connVerdict
+}
+
+// owe keeps a verdict that a silent stage cannot give.
+func (c *conn) owe(slot **answer, a *answer) {
+	if *slot == nil && a != continueAnswer {
+		*slot = a
+	}
+}
+
+// answers reports whether the MTA awaits a reply at a stage.
+func (c *conn) answers(st Stage) bool { return c.granted.Protocol&st.NoReplyBit() == 0 }
+
+func (c *conn) send(a *answer) {
+	if a.frame != nil {
+		c.wc.SetOut(append(c.wc.Out(), a.frame...))
+		return
+	}
+	c.wc.SetOut(append(c.wc.Out(), 0, 0, 0, 1, a.code))
+}
+
+// frameOf returns an answer as it stands on the wire.
+func frameOf(a *answer) []byte {
+	if a.frame != nil {
+		return a.frame
+	}
+	return []byte{0, 0, 0, 1, a.code}
+}
+
+func (c *conn) flush() error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	return c.wc.Flush()
+}
+
+func (c *conn) writeBuffers(bufs *net.Buffers) error {
+	c.wmu.Lock()
+	defer c.wmu.Unlock()
+	return c.wc.WriteBuffers(bufs)
+}
+
+// writeProgress tells the MTA that a hook is at work. It is called while one
+// runs, with wmu held.
+func (c *conn) writeProgress() error {
+	if err := c.wc.Flush(); err != nil {
+		return err
+	}
+	return c.wc.Write([]byte{0, 0, 0, 1, wire.ReplyProgress})
+}
+
+// startMessage begins a message, by MAIL or by the first step of one that the
+// filter asked to see.
+func (c *conn) startMessage() {
+	c.inMessage = true
+	c.idle.Store(false)
+	t := &struct {
+		scope scope
+		edits Edits
+	}{}
+	t.scope.parent = c.set.ctx
+	t.edits.c = c
+	c.msgScope.Store(&t.scope)
+	c.edits = &t.edits
+	c.msgVerdict, c.skipBody = nil, false
+	c.rcpts, c.headers, c.headerBytes = 0, 0, 0
+	c.seen = nameSet{}
+}
+
+// endMessage ends a message that has its verdict.
+func (c *conn) endMessage() {
+	c.inMessage = false
+	if c.phase != phaseEnded {
+		c.phase = phaseHelo
+	}
+	if s := c.msgScope.Swap(nil); s != nil {
+		s.end(context.Canceled)
+	}
+	c.edits.close()
+	c.msgVerdict = nil
+}
+
+// abort ends a message without a verdict, if one is open.
+func (c *conn) abort() error {
+	if !c.inMessage {
+		return nil
+	}
+	c.phase = phaseHelo
+	if s := c.msgScope.Load(); s != nil {
+		s.end(context.Canceled)
+	}
+	var err error
+	if c.hooks.Abort != nil {
+		err = c.run(StageAbort, c.hooks.Abort)
+	}
+	if err != errAbandoned {
+		c.endMessage()
+		c.verdict(StageAbort, abortAnswer)
+	}
+	return err
+}
+
+// close calls the Close hook, once.
+func (c *conn) close() error {
+	hook := c.hooks.Close
+	c.hooks.Close = nil
+	if s := c.connScope.Load(); s != nil {
+		s.end(context.Canceled)
+	}
+	if hook == nil {
+		return nil
+	}
+	return c.run(StageClose, func(context.Context) { hook() })
+}
+
+// quit ends the conversation: after QUIT, at the end of the stream or for an error.
+func (c *conn) quit(err error) {
+	var pe *ProtocolError
+	switch {
+	case err == errQuit:
+		c.flush()
+	case errors.As(err, &pe):
+		c.log().Warn("connection closed", "err", err)
+		c.flush()
+	case !errors.Is(err, io.EOF) || c.inMessage:
+		c.log().Debug("connection lost", "err", err)
+	}
+	if c.abort() == errAbandoned {
+		return
+	}
+	c.close()
+}
+
+// end gives up what the connection holds, unless somebody took it over.
+func (c *conn) end() {
+	if c.guard.abandoned() {
+		c.leaveAbandoned()
+		return
+	}
+	c.release()
+}
+
+func (c *conn) release() {
+	c.wc.Close()
+	c.set.remove(c)
+}
+
+// call runs the hook of a stage and returns its answer.
+func (c *conn) call(st Stage) (a *answer, err error) {
+	v := c.guard.enter(st)
+	finished := false
+	defer func() {
+		if finished {
+			return
+		}
+		a, err = nil, c.crashed(st, v, recover())
+	}()
+	var r Reply
+	switch st {
+	case StageConnect:
+		r = c.hooks.Connect(c.connScope.Load(), &c.client)
+	case StageHelo:
+		r = c.hooks.Helo(c.connScope.Load(), c.arg)
+	case StageMail:
+		r = c.hooks.Mail(c.msgScope.Load(), &c.mail)
+	case StageRcpt:
+		r = c.hooks.Rcpt(c.msgScope.Load(), &c.rcpt)
+	case StageData:
+		r = c.hooks.Data(c.msgScope.Load())
+	case StageHeader:
+		r = c.hooks.Header(c.msgScope.Load(), &c.header)
+	case StageEndOfHeaders:
+		r = c.hooks.EndOfHeaders(c.msgScope.Load())
+	case StageBody:
+		r = c.hooks.Body(c.msgScope.Load(), c.arg)
+	case StageEnd:
+		r = c.hooks.End(c.msgScope.Load(), c.edits)
+	case StageUnknown:
+		r = c.hooks.Unknown(c.connScope.Load(), c.arg)
+	}
+	if r != nil {
+		a = r.answer()
+	}
+	finished = true
+	return a, c.returned(v)
+}
+
+// run runs a hook that has no answer. The error is errAbandoned or nil: other
+// faults are reported, for there is nothing to answer.
+func (c *conn) run(st Stage, hook func(context.Context)) error {
+	ctx := c.connScope.Load()
+	if st == StageAbort {
+		ctx = c.msgScope.Load()
+	}
+	err := c.guarded(st, false, func() { hook(ctx) })
+	if err == nil || err == errAbandoned {
+		return err
+	}
+	c.fault(err)
+	if st == StageNegotiate {
+		c.connVerdict = c.srv.faultAnswer()
+	}
+	return nil
+}
+
+// guarded runs f under the watcher's eyes. With writing set, f writes to the MTA,
+// so that its connection is closed rather than taken over when it hangs.
+func (c *conn) guarded(st Stage, writing bool, f func()) (err error) {
+	v := c.guard.enter(st)
+	if writing {
+		v = c.guard.setWriting(v)
+	}
+	finished := false
+	defer func() {
+		if !finished {
+			err = c.crashed(st, v, recover())
+		}
+	}()
+	f()
+	finished = true
+	return c.returned(v)
+}
+
+// returned is called when a hook returned.
+func (c *conn) returned(v uint64) error {
+	if !c.guard.leave(v) {
+		return errAbandoned
+	}
+	if c.expired.Load() {
+		c.renewScopes()
+	}
+	return nil
+}
+
+// crashed is called when a hook panicked, or ended its goroutine: then somebody
+// else must go on with the connection.
+func (c *conn) crashed(st Stage, v uint64, panicked any) error {
+	err := &HookError{st, FaultPanic, fmt.Errorf("%v\n%s", panicked, debug.Stack())}
+	if panicked != nil {
+		if err := c.returned(v); err != nil {
+			return err
+		}
+		return err
+	}
+	err.Err = errors.New("hook ended its goroutine (runtime.Goexit)")
+	if c.guard.abandon(v) {
+		c.srv.abandoned.Add(1)
+		c.fault(err)
+		go c.takeOver(st)
+	}
+	return errAbandoned
+}
+
+func (c *conn) renewScopes() {
+	c.expired.Store(false)
+	if s := c.msgScope.Load(); s != nil && s.Err() != nil {
+		c.msgScope.Store(newScope(c.set.ctx))
+	}
+	if s := c.connScope.Load(); s.Err() != nil {
+		c.connScope.Store(newScope(c.set.ctx))
+	}
+}
+
+func (c *conn) log() *slog.Logger { return c.srv.log().With("conn", c.session.ID()) }
+
+func (c *conn) fault(err error) {
+	he, ok := errors.AsType[*HookError](err)
+	if !ok {
+		return
+	}
+	c.log().Error("hook failed", "stage", he.Stage, "kind", he.Kind, "queue", c.session.QueueID(), "policy", c.srv.OnFault, "err", he.Err)
+	if m := c.srv.Metrics; m != nil {
+		m.Fault(he.Stage, he.Kind)
+	}
+}
+
+func (c *conn) limit(name string, attrs ...any) {
+	c.log().Warn("limit hit", append([]any{"limit", name}, attrs...)...)
+	if m := c.srv.Metrics; m != nil {
+		m.Limit(name)
+	}
+}
+
+func (c *conn) verdict(st Stage, a *answer) {
+	if m := c.srv.Metrics; m != nil {
+		m.Verdict(st, a.name, c.took)
+	}
+	if log := c.srv.log(); log.Enabled(context.Background(), slog.LevelDebug) {
+		c.log().Debug("verdict", "stage", st, "queue", c.session.QueueID(), "verdict", a.name)
+	}
+}
+
+// addsAtEnd reports whether ADDHEADER puts a field at the end of the header.
+// Postfix always does. Sendmail puts it before the first field of the same name,
+// unless it replaces one of its own.
+func (c *conn) addsAtEnd(name string) bool {
+	switch {
+	case c.postfix.Load():
+		return true
+	case c.granted.Protocol&wire.NoHeaders != 0: // nothing is known of the message's fields
+		return sendmailOwn[strings.ToLower(name)]
+	case c.seen.has(name):
+		return false
+	}
+	c.seen.add([]byte(name))
+	return true
+}

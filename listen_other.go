@@ -1,0 +1,5 @@
+//go:build !unix
+
+package milter
+
+func isRefused(error) bool { return true }

@@ -1,0 +1,33 @@
+package milter
+
+import "time"
+
+// Metrics is told what a server does, to count it. Its methods are called from
+// many goroutines and must not wait.
+type Metrics interface {
+	// Connection is told of each connection's beginning (+1) and end (-1).
+	Connection(delta int)
+
+	// Verdict is told how each message ended: at which stage, with which reply
+	// ("continue", "accept", "reject", "tempfail", "discard", "abort"), and how long its
+	// last hook took. A refused recipient counts at StageRcpt, a refused connection at
+	// StageConnect or StageHelo.
+	Verdict(stage Stage, verdict string, took time.Duration)
+
+	// Fault is told of each failed hook; kind is one of the Fault constants.
+	Fault(stage Stage, kind string)
+
+	// Limit is told each time a limit was hit; name is one of the Limit constants.
+	Limit(name string)
+}
+
+// Names of the limits, as told to Metrics and logged.
+const (
+	LimitConns     = "connections"
+	LimitRcpts     = "recipients"
+	LimitHeaders   = "headers"
+	LimitMacros    = "macros"
+	LimitEdits     = "edits"
+	LimitFrame     = "frame"
+	LimitAbandoned = "abandoned"
+)

@@ -1,0 +1,115 @@
+package milter
+
+import (
+	"context"
+	"maps"
+	"strings"
+
+	"github.com/gomilter/gomilter/internal/wire"
+)
+
+// A Negotiation is what a Negotiate hook may look at and change before the
+// answer leaves.
+type Negotiation struct {
+	// What the MTA offers.
+	OfferedVersion  int
+	OfferedActions  Actions
+	OfferedProtocol Protocol
+
+	// What is going to be asked, made from Hooks. What was not offered is taken
+	// out again, except that a stage may stay silent: it is then answered for the
+	// hook.
+	Actions  Actions
+	Protocol Protocol
+	Macros   map[Stage][]string
+}
+
+// Macros sent at the end of the message by default; see [conn.macroLists].
+const defaultEndMacros = "{msg_id} i"
+
+// negotiate answers an offer. It sets what the connection goes by from then on.
+func (c *conn) negotiate(offer *wire.Negotiation) (answer wire.Negotiation, err error) {
+	if offer.Version < wire.MinVersion {
+		return answer, wire.ErrVersion
+	}
+	// An offer of nothing means the first version's set, as in libmilter.
+	if offer.Actions == 0 {
+		offer.Actions = wire.V1Actions
+	}
+	if offer.Protocol == 0 {
+		offer.Protocol = wire.V1Protocol
+	}
+	n := &Negotiation{OfferedVersion: int(offer.Version), OfferedActions: offer.Actions, OfferedProtocol: offer.Protocol,
+		Actions: c.hooks.Actions, Protocol: c.wishes(), Macros: c.hooks.Macros}
+	if n.Actions == 0 && c.hooks.End != nil {
+		n.Actions = AllEdits
+	}
+	if c.hooks.Negotiate != nil {
+		n.Macros = maps.Clone(n.Macros)
+		c.run(StageNegotiate, func(ctx context.Context) { err = c.hooks.Negotiate(ctx, n) })
+		if err != nil {
+			return answer, err
+		}
+	}
+	answer.Version = min(offer.Version, wire.MaxVersion)
+	answer.Actions = n.Actions & AllEdits & offer.Actions
+	answer.Protocol = n.Protocol & offer.Protocol
+	if offer.Actions&wire.SetMacros != 0 {
+		if lists, any := macroLists(n.Macros); any {
+			answer.Macros = lists
+			answer.Actions |= wire.SetMacros
+		}
+	}
+	c.granted = answer
+	c.silent = n.Protocol & wire.NoReplies
+	return answer, nil
+}
+
+// wishes returns the protocol bits that follow from the hooks.
+func (c *conn) wishes() (p Protocol) {
+	h := &c.hooks
+	for s := range StageNegotiate {
+		switch {
+		case !h.has(s):
+			p |= s.NoBit()
+		case h.Silent.Has(s):
+			p |= s.NoReplyBit()
+		}
+	}
+	if h.Body != nil {
+		p |= wire.Skip
+	}
+	if h.RejectedRcpts {
+		p |= wire.RejectedRcpts
+	}
+	if h.LeadingSpace {
+		p |= wire.LeadingSpace
+	}
+	switch {
+	case h.DataSize > wire.DataSize256K+1:
+		p |= wire.Data1M
+	case h.DataSize > wire.DataSize64K+1:
+		p |= wire.Data256K
+	}
+	return p
+}
+
+// macroLists returns the lists for the wire. Sendmail looks at the list of the
+// end of headers to know whether the end of message has one, so both are always
+// given: asked alone, an end-of-headers list would leave the end of message
+// without macros, and an end-of-message list would have no effect.
+func macroLists(macros map[Stage][]string) (lists [wire.MacroStages][]byte, any bool) {
+	for s, names := range macros {
+		if s < wire.MacroStages {
+			lists[s] = []byte(strings.Join(names, " "))
+			any = true
+		}
+	}
+	switch end, eoh := lists[StageEnd], lists[StageEndOfHeaders]; {
+	case end == nil && eoh != nil:
+		lists[StageEnd] = []byte(defaultEndMacros)
+	case end != nil && eoh == nil:
+		lists[StageEndOfHeaders] = []byte{}
+	}
+	return lists, any
+}

@@ -1,0 +1,52 @@
+package milter
+
+import "github.com/gomilter/gomilter/internal/wire"
+
+// A stand stands in for a filter that cannot answer, because there are too many
+// connections or its hook was abandoned: each command gets the same answer.
+type stand struct {
+	wc       *wire.Conn
+	answer   *answer
+	protocol Protocol // agreed on
+	set      *connSet
+}
+
+func (d *stand) send() {
+	d.wc.SetOut(append(d.wc.Out(), frameOf(d.answer)...))
+}
+
+// serve answers until the MTA leaves or the server stops.
+func (d *stand) serve() {
+	for {
+		if !d.wc.Buffered() {
+			if d.wc.Flush() != nil || d.set.stopping.Load() {
+				return
+			}
+		}
+		cmd, p, err := d.wc.Next()
+		if err != nil {
+			return
+		}
+		switch cmd {
+		case wire.CmdMacro, wire.CmdAbort, wire.CmdQuitNew:
+			continue
+		case wire.CmdQuit:
+			return
+		case wire.CmdNegotiate:
+			offer, err := wire.Negotiate(p)
+			if err != nil || offer.Version < wire.MinVersion {
+				return
+			}
+			b, at := wire.BeginFrame(d.wc.Out(), cmd)
+			d.wc.SetOut(wire.EndFrame(wire.AppendNegotiation(b, &wire.Negotiation{Version: min(offer.Version, wire.MaxVersion)}), at))
+			continue
+		}
+		st, ok := wire.StageOf(cmd)
+		if !ok {
+			return
+		}
+		if d.protocol&st.NoReplyBit() == 0 {
+			d.send()
+		}
+	}
+}
