@@ -28,7 +28,7 @@ type conn struct {
 	session Session
 	begun   bool // New was called
 
-	granted wire.Negotiation
+	granted agreement
 	silent  Protocol // stages whose hooks may only continue
 
 	phase        phase
@@ -57,31 +57,49 @@ type conn struct {
 	msgScope  atomic.Pointer[scope]
 
 	guard   guard
-	idle    atomic.Bool // between messages, as Shutdown sees it
-	expired atomic.Bool // the watcher ended the scope of the running hook
-	wmu     sync.Mutex  // held while writing
+	idle    atomic.Int32 // one of the conn constants
+	nudged  atomic.Bool  // the watcher ended the wait for a command
+	expired atomic.Bool  // the watcher ended the scope of the running hook
+	wmu     sync.Mutex   // held while writing
 
 	took time.Duration // of the last hook, measured when somebody counts
 }
 
+// States of a connection between messages, as the watcher sees them.
+const (
+	connBusy   = iota // a message is open, or a command is carried out
+	connIdle          // it waits for a command
+	connIdling        // it did so at the last look already
+	connCalm          // and was told to save memory
+)
+
 var (
+	errNudged    = errors.New("go on in another goroutine")
 	errQuit      = errors.New("quit")
 	errAbandoned = errors.New("hook was abandoned")
 )
 
 // serve runs the connection to its end.
 func (c *conn) serve() {
-	defer c.end()
-	for {
-		err := c.next()
-		if err == nil {
-			continue
+	moved := false
+	defer func() {
+		if !moved {
+			c.end()
 		}
-		if err == errAbandoned {
+	}()
+	for {
+		switch err := c.next(); err {
+		case nil:
+		case errNudged:
+			moved = true
+			go c.serve() // with a stack as small as at the beginning
+			return
+		case errAbandoned:
+			return
+		default:
+			c.quit(err)
 			return
 		}
-		c.quit(err)
-		return
 	}
 }
 
@@ -91,24 +109,43 @@ func (c *conn) next() error {
 		if err := c.flush(); err != nil {
 			return err
 		}
-		if c.idle.Store(!c.inMessage); !c.inMessage && c.set.stopping.Load() {
-			return errQuit
+		if !c.inMessage {
+			if c.idle.CompareAndSwap(connBusy, connIdle); c.set.stopping.Load() {
+				return errQuit
+			}
 		}
 	}
 	at := c.wc.Offset()
 	cmd, payload, err := c.wc.Next()
 	if err != nil {
+		if wire.IsTimeout(err) && c.nudged.Swap(false) {
+			return c.rearm()
+		}
 		if errors.Is(err, wire.ErrFrameSize) || errors.Is(err, wire.ErrEmptyFrame) {
 			c.limit(LimitFrame, "offset", at)
 			return c.protocolError(0, at, err)
 		}
 		return err
 	}
+	if c.idle.Load() != connBusy {
+		c.idle.Store(connBusy)
+	}
 	err = c.handle(cmd, payload)
 	if err == nil || err == errQuit || err == errAbandoned {
 		return err
 	}
 	return c.protocolError(cmd, at, err)
+}
+
+// rearm is called when the watcher ended the wait for a command. A connection
+// that idles goes on in a goroutine of its own.
+func (c *conn) rearm() error {
+	c.wc.SetReadTimeout(0)
+	c.wc.SetReadTimeout(or(c.srv.IdleTimeout, defaultIdleTimeout))
+	if c.inMessage || c.set.stopping.Load() {
+		return nil
+	}
+	return errNudged
 }
 
 func (c *conn) protocolError(cmd byte, at int64, err error) error {
@@ -192,7 +229,7 @@ func (c *conn) onNegotiate(p []byte) error {
 	if c.connVerdict != nil {
 		// Every step is asked for, so that the verdict comes early.
 		answer = wire.Negotiation{Version: min(offer.Version, wire.MaxVersion)}
-		c.granted, c.silent = answer, 0
+		c.granted, c.silent = agreed(&answer), 0
 	}
 	c.phase = phaseOffered
 	c.wc.SetReadTimeout(or(c.srv.IdleTimeout, defaultIdleTimeout))
@@ -495,7 +532,6 @@ func (c *conn) writeProgress() error {
 // filter asked to see.
 func (c *conn) startMessage() {
 	c.inMessage = true
-	c.idle.Store(false)
 	t := &struct {
 		scope scope
 		edits Edits

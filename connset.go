@@ -105,7 +105,7 @@ func (set *connSet) add(nc net.Conn) {
 // tempfail.
 func (c *conn) turnAway() {
 	defer c.release()
-	c.idle.Store(true)
+	c.idle.Store(connCalm)
 	(&stand{wc: c.wc, answer: busyAnswer, set: c.set}).serve()
 }
 
@@ -134,9 +134,10 @@ func (set *connSet) closeEmpty() {
 	}
 }
 
-// busy appends the connections in which a hook runs. While the server stops, it
-// wakes those that wait for a message: again and again, as a connection that is
-// about to wait moves its own deadline.
+// busy appends the connections in which a hook runs. It wakes those that have
+// waited for a command since the look before, to let them save memory. While the
+// server stops, it wakes all that wait between messages, again and again, as one
+// that is about to wait moves its own deadline.
 func (set *connSet) busy(to []*conn) []*conn {
 	set.mu.Lock()
 	defer set.mu.Unlock()
@@ -146,11 +147,20 @@ func (set *connSet) busy(to []*conn) []*conn {
 		switch {
 		case mode == modeRunning || mode == modeWriting:
 			to = append(to, c)
-		case stopping && c.idle.Load():
-			c.wc.NetConn().SetReadDeadline(time.Unix(1, 0))
+		case stopping && c.idle.Load() != connBusy:
+			c.nudge()
+		case c.idle.CompareAndSwap(connIdle, connIdling):
+		case c.idle.CompareAndSwap(connIdling, connCalm):
+			c.nudge()
 		}
 	}
 	return to
+}
+
+// nudge ends the wait for a command.
+func (c *conn) nudge() {
+	c.nudged.Store(true)
+	c.wc.NetConn().SetReadDeadline(time.Unix(1, 0))
 }
 
 // drain waits for the connections to end. After the timeout it ends their

@@ -24,6 +24,15 @@ type Negotiation struct {
 	Macros   map[Stage][]string
 }
 
+// An agreement is the part of a negotiation that a connection goes by.
+type agreement struct {
+	Version  uint32
+	Actions  Actions
+	Protocol Protocol
+}
+
+func agreed(n *wire.Negotiation) agreement { return agreement{n.Version, n.Actions, n.Protocol} }
+
 // Macros sent at the end of the message by default; see [conn.macroLists].
 const defaultEndMacros = "{msg_id} i"
 
@@ -60,7 +69,7 @@ func (c *conn) negotiate(offer *wire.Negotiation) (answer wire.Negotiation, err 
 			answer.Actions |= wire.SetMacros
 		}
 	}
-	c.granted = answer
+	c.granted = agreed(&answer)
 	c.silent = n.Protocol & wire.NoReplies
 	return answer, nil
 }

@@ -103,9 +103,12 @@ func TestConversation(t *testing.T) {
 	note := func(s string) { got = append(got, s) }
 	ln := serve(t, &Server{New: func(s *Session) Hooks {
 		return Hooks{
-			Connect: func(_ context.Context, c *Client) ConnectReply { note("connect " + c.Host + " " + c.Addr.String()); return Continue },
-			Helo:    func(_ context.Context, name []byte) HeloReply { note("helo " + string(name)); return Continue },
-			Mail:    func(_ context.Context, m *Mail) MailReply { note("mail " + m.Address()); return Continue },
+			Connect: func(_ context.Context, c *Client) ConnectReply {
+				note("connect " + c.Host + " " + c.Addr.String())
+				return Continue
+			},
+			Helo: func(_ context.Context, name []byte) HeloReply { note("helo " + string(name)); return Continue },
+			Mail: func(_ context.Context, m *Mail) MailReply { note("mail " + m.Address()); return Continue },
 			Rcpt: func(_ context.Context, r *Rcpt) RcptReply {
 				note("rcpt " + r.Address())
 				if r.Domain() == "old.example" {
@@ -113,8 +116,11 @@ func TestConversation(t *testing.T) {
 				}
 				return Continue
 			},
-			Data:         func(context.Context) DataReply { note("data " + s.QueueID()); return Continue },
-			Header:       func(_ context.Context, h *Header) HeaderReply { note("header " + h.Name() + "=" + h.Value()); return Continue },
+			Data: func(context.Context) DataReply { note("data " + s.QueueID()); return Continue },
+			Header: func(_ context.Context, h *Header) HeaderReply {
+				note("header " + h.Name() + "=" + h.Value())
+				return Continue
+			},
 			EndOfHeaders: func(context.Context) EndOfHeadersReply { note("eoh"); return Continue },
 			Body:         func(_ context.Context, b []byte) BodyReply { note("body " + string(b)); return Continue },
 			End: func(_ context.Context, e *Edits) EndReply {

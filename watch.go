@@ -109,7 +109,7 @@ func (c *conn) takeOver(st Stage) {
 	defer c.set.remove(c)
 	defer c.wc.NetConn().Close()
 	c.wc.Detach() // the hook may still look at its bytes
-	c.idle.Store(true)
+	c.idle.Store(connCalm)
 	if st == StageClose {
 		return
 	}
