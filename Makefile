@@ -1,0 +1,59 @@
+# gomilter: see README.md for the two commands that matter, demo and test.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 20s
+export CGO_ENABLED = 0
+
+# The race detector needs cgo; nothing that is shipped does.
+RACE = CGO_ENABLED=1 $(GO) test -race
+
+.PHONY: demo build test test-unit race fuzz bench bench-server peers cover docs fmt vet portable
+
+demo: build            ## build everything and watch real messages go through a real milter socket
+	bin/gomilter demo
+
+build:                 ## bin/gomilter, static
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gomilter ./cmd/gomilter
+
+test: vet peers        ## everything: unit, race, fuzz seeds, layers, command line, real Sendmail and Postfix
+	$(RACE) -shuffle=on -tags peers -timeout 15m ./...
+
+test-unit: vet         ## the same without real mail servers
+	$(GO) test -shuffle=on ./...
+
+race:                  ## unit tests under the race detector
+	$(RACE) -shuffle=on ./...
+
+fuzz:                  ## each fuzz test for $(FUZZTIME)
+	@for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+bench:                 ## benchmarks of the packages, and ours beside libmilter
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+bench-server:          ## bin/bench-server, the filter that benchmarks load
+	$(GO) build -trimpath -o bin/bench-server ./bench/bench-server
+
+peers:                 ## real mail servers and foreign filters for the tests, unpacked beside the system's own
+	internal/peertest/install.sh
+
+cover:                 ## coverage by package
+	$(GO) test -cover ./...
+
+docs:                  ## regenerate what is generated
+	$(GO) generate ./...
+
+fmt:
+	gofmt -l -w .
+
+vet:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'not formatted: run make fmt'; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags peers ./...
+
+portable:              ## builds and vets where Linux's extras are missing
+	@for os in freebsd openbsd darwin; do echo $$os; GOOS=$$os $(GO) build ./... && GOOS=$$os $(GO) vet -tags peers ./... || exit 1; done

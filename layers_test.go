@@ -1,0 +1,90 @@
+package milter_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gomilter/gomilter"
+
+// ranks draws the layers: a package may import only what has a lower rank. The
+// tests of a package may look up.
+var ranks = map[string]int{
+	"internal/wire": 0,
+	"message":       0,
+
+	"":              1, // package milter
+	"internal/edit": 1,
+
+	"mta": 2,
+
+	"miltertest":        3,
+	"internal/peertest": 3,
+	"internal/hostile":  3,
+
+	// The samples' filters stand below the programs that run them.
+	"examples/headerrules": 4,
+	"examples/skeleton":    4,
+	"examples/nomix":       4,
+
+	"cmd/gomilter":              5,
+	"bench/bench-server":        5,
+	"examples/headerrules/main": 5,
+	"examples/skeleton/main":    5,
+	"examples/nomix/main":       5,
+}
+
+// onlyStandard are packages that link nothing from outside the project.
+var onlyStandard = map[string]bool{"": true, "internal/wire": true, "message": true, "internal/edit": true, "mta": true, "miltertest": true}
+
+func TestImportsPointDown(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := map[string]bool{}
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		from, _ := inModule(p.ImportPath)
+		seen[from] = true
+		rank, ok := ranks[from]
+		if !ok {
+			t.Errorf("%s has no rank in the layers", p.ImportPath)
+			continue
+		}
+		for _, imp := range p.Imports {
+			to, ours := inModule(imp)
+			switch {
+			case ours && ranks[to] >= rank:
+				t.Errorf("%s imports %s, which is not below it", p.ImportPath, imp)
+			case !ours && onlyStandard[from] && strings.Contains(strings.SplitN(imp, "/", 2)[0], "."):
+				t.Errorf("%s imports %s; it may use the standard library only", p.ImportPath, imp)
+			}
+		}
+	}
+	for p := range ranks {
+		if !seen[p] {
+			t.Errorf("the layers name %q, which does not exist", p)
+		}
+	}
+}
+
+func inModule(path string) (rel string, ours bool) {
+	if path == module {
+		return "", true
+	}
+	rel, ours = strings.CutPrefix(path, module+"/")
+	return rel, ours
+}
