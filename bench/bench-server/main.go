@@ -44,7 +44,7 @@ var workloads = map[string]func() milter.Hooks{
 	"W6":  envelope,
 }
 
-// all answers every step and reads every byte.
+// all answers every step and counts what it is given.
 func all() milter.Hooks {
 	seen := 0
 	return milter.Hooks{
@@ -71,9 +71,7 @@ func all() milter.Hooks {
 		},
 		EndOfHeaders: func(context.Context) milter.EndOfHeadersReply { return milter.Continue },
 		Body: func(_ context.Context, chunk []byte) milter.BodyReply {
-			for _, b := range chunk {
-				seen += int(b)
-			}
+			seen += len(chunk)
 			return milter.Continue
 		},
 		Unknown: func(context.Context, []byte) milter.UnknownReply { return milter.Continue },
