@@ -1,0 +1,125 @@
+// Package headerrules is a sample filter: it refuses messages by rules on their
+// header fields, refuses mail to MAILER-DAEMON, marks what it lets through, and
+// logs one line per message.
+package headerrules
+
+import (
+	"context"
+	"mime"
+	"regexp"
+	"strings"
+
+	"github.com/gomilter/gomilter"
+)
+
+// Mark is the header field that tells that a message passed. A field of that name
+// that comes with a message is taken out: only this filter may vouch for it.
+const Mark = "X-Gomilter-Sample"
+
+// A Rule refuses messages by a header field. Match sees the value in one line,
+// once as it is written and once with its encoded words (RFC 2047) decoded.
+type Rule struct {
+	Name, Header string
+	Match        *regexp.Regexp
+	Text         string // what the sender is told
+}
+
+// Rules are a sample; the words are those that spammers used to shout.
+var Rules = []Rule{
+	{"shouting", "Subject", regexp.MustCompile(`\$\$\$|XXX|!!!|\bFREE\b`), "please write a subject without shouting"},
+	{"advertising", "Subject", regexp.MustCompile(`(?i)^adv[:.]|\bviagra\b`), "advertising is not wanted here"},
+	{"message-id", "Message-ID", regexp.MustCompile(`^.{0,3}$`), "the Message-ID is too short to be one"},
+	{"mailer", "X-Mailer", regexp.MustCompile(`(?i)^(direct email|calypso|mail bomber)$`), "this program's mail is not wanted here"},
+}
+
+// Charset returns a rule against subjects written in a character set that nobody
+// here reads, such as "big5". It is not among Rules: who reads what is for you to say.
+func Charset(name string) Rule {
+	return Rule{"charset", "Subject", regexp.MustCompile(`(?i)^=\?` + regexp.QuoteMeta(name) + `[?*]`), "nobody here reads " + name}
+}
+
+// New returns a filter by these rules, to be the New of a [milter.Server].
+func New(rules ...Rule) func(*milter.Session) milter.Hooks {
+	return func(s *milter.Session) milter.Hooks { return (&conn{s: s, rules: rules}).hooks() }
+}
+
+type conn struct {
+	s     *milter.Session
+	rules []Rule
+	msg   struct { // what is known of the message under way
+		from  string
+		rcpts []string
+		hit   *Rule
+		marks int
+	}
+}
+
+func (c *conn) hooks() milter.Hooks {
+	return milter.Hooks{
+		Mail: c.mail, Rcpt: c.rcpt, Header: c.header, EndOfHeaders: c.endOfHeaders, End: c.end,
+		Abort:   func(context.Context) { c.log("none", "the client gave the message up") },
+		Silent:  milter.Stages(milter.StageMail, milter.StageHeader), // the MTA need not wait for these
+		Actions: milter.CanAddHeaders | milter.CanChangeHeaders,
+	}
+}
+
+func (c *conn) mail(_ context.Context, m *milter.Mail) milter.MailReply {
+	c.msg.from, c.msg.rcpts, c.msg.hit, c.msg.marks = m.Address(), nil, nil, 0
+	return milter.Continue
+}
+
+func (c *conn) rcpt(_ context.Context, r *milter.Rcpt) milter.RcptReply {
+	if strings.EqualFold(r.Local(), "mailer-daemon") {
+		c.s.Log().Info("recipient", "from", c.msg.from, "rcpt", r.Address(), "verdict", "reject", "why", "mailer-daemon")
+		return milter.Reject(550, "5.1.1", "MAILER-DAEMON sends mail but takes none")
+	}
+	c.msg.rcpts = append(c.msg.rcpts, r.Address())
+	return milter.Continue
+}
+
+func (c *conn) header(_ context.Context, h *milter.Header) milter.HeaderReply {
+	if h.Is(Mark) {
+		c.msg.marks++
+	}
+	written := strings.TrimSpace(strings.ReplaceAll(h.Value(), "\n", ""))
+	decoded, _ := new(mime.WordDecoder).DecodeHeader(written)
+	for i, r := range c.rules {
+		if c.msg.hit == nil && h.Is(r.Header) && (r.Match.MatchString(written) || r.Match.MatchString(decoded)) {
+			c.msg.hit = &c.rules[i]
+		}
+	}
+	return milter.Continue
+}
+
+// endOfHeaders refuses before the body was sent to us.
+func (c *conn) endOfHeaders(context.Context) milter.EndOfHeadersReply {
+	if c.msg.hit == nil {
+		return milter.Continue
+	}
+	c.log("reject", c.msg.hit.Name)
+	return milter.Reject(550, "5.7.1", c.msg.hit.Text)
+}
+
+func (c *conn) end(_ context.Context, e *milter.Edits) milter.EndReply {
+	for ; c.msg.marks > 0; c.msg.marks-- {
+		if err := e.DeleteHeader(Mark, c.msg.marks); err != nil {
+			return c.fail(err)
+		}
+	}
+	if err := e.AddHeader(Mark, "passed"); err != nil {
+		return c.fail(err)
+	}
+	c.log("accept", "no rule matched")
+	return milter.Accept
+}
+
+func (c *conn) fail(err error) milter.EndReply {
+	c.log("tempfail", err.Error())
+	return milter.DefaultTempFail
+}
+
+func (c *conn) log(verdict, why string) {
+	user, _ := c.s.Macro("{auth_authen}")
+	c.s.Log().Info("message", "queue", c.s.QueueID(), "from", c.msg.from, "user", user,
+		"rcpts", c.msg.rcpts, "verdict", verdict, "why", why)
+}
