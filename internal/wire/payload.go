@@ -60,7 +60,7 @@ func Envelope(p []byte) (addr, params []byte, err error) {
 // Strings walks NUL-ended strings; a last one without NUL is still yielded.
 func Strings(p []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
-		for len(p) > 0 {
+		for p := p; len(p) > 0; {
 			s, rest, found := bytes.Cut(p, nul)
 			if !yield(s) || !found {
 				return
@@ -122,7 +122,7 @@ func Macros(p []byte) (cmd byte, pairs []byte, err error) {
 // name without a value has an empty one.
 func Pairs(p []byte) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
-		for len(p) > 0 {
+		for p := p; len(p) > 0; {
 			name, rest, _ := bytes.Cut(p, nul)
 			value, after, _ := bytes.Cut(rest, nul)
 			if !yield(name, value) {
@@ -204,7 +204,11 @@ func (c Connection) Addr() (netip.Addr, error) {
 		text = text[len(tag):]
 	}
 	a, err := netip.ParseAddr(string(text))
-	if err != nil || (c.Family == FamilyInet) != a.Is4() {
+	family := FamilyInet6
+	if a.Is4() {
+		family = FamilyInet
+	}
+	if err != nil || c.Family != family {
 		return netip.Addr{}, ErrBadAddress
 	}
 	return a.Unmap(), nil
