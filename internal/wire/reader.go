@@ -34,8 +34,8 @@ func EndFrame(dst []byte, at int) []byte {
 // HeadSize is the length of what stands before a frame's payload.
 const HeadSize = 5
 
-// A Reader cuts frames out of a stream, as many as a read brings. It holds a
-// buffer only while bytes of the stream are in it.
+// A Reader cuts frames out of a stream, as many as a read brings. One that reads
+// a socket holds a buffer only while bytes of the stream are in it.
 //
 // The zero Reader is not usable; see NewReader.
 type Reader struct {
@@ -45,6 +45,7 @@ type Reader struct {
 	buf        []byte // lent.b, or nil
 	class      int    // of the buffer to borrow next
 	start, end int    // unread bytes in buf
+	used       int    // most bytes unread at once since the last rest
 	max        int    // largest payload
 	off        int64  // bytes cut so far
 }
@@ -73,8 +74,9 @@ func (r *Reader) Offset() int64 { return r.off }
 //
 // It returns io.EOF when the stream ends between frames, io.ErrUnexpectedEOF
 // when it ends inside one, ErrEmptyFrame and ErrFrameSize for a length no frame
-// may have, and what the source returned; the error then names no position:
-// Offset says where the frame at fault began.
+// may have, io.ErrNoProgress when the source keeps returning nothing, and what
+// the source returned; the error then names no position: Offset says where the
+// frame at fault began.
 func (r *Reader) Next() (cmd byte, payload []byte, err error) {
 	for {
 		cmd, payload, ok, err := r.cut()
@@ -123,31 +125,34 @@ func (r *Reader) cut() (cmd byte, payload []byte, ok bool, err error) {
 	return f[4], f[HeadSize:], true, nil
 }
 
-func (r *Reader) fill() (err error) {
-	var n int
-	if r.park != nil {
-		n, err = r.park.readInto(r)
-	} else {
-		n, err = r.src.Read(r.room())
+func (r *Reader) fill() error {
+	for range 100 { // as bufio.Reader
+		var n int
+		var err error
+		if r.park != nil {
+			n, err = r.park.readInto(r)
+		} else {
+			n, err = r.src.Read(r.room())
+		}
+		r.end += n
+		switch {
+		case n > 0:
+			r.used = max(r.used, r.end-r.start)
+			return nil
+		case err == io.EOF && r.end > r.start:
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		}
 	}
-	r.end += n
-	if n > 0 {
-		return nil
-	}
-	switch {
-	case err == nil:
-		return nil // an odd Reader; ask again
-	case err == io.EOF && r.end > r.start:
-		err = io.ErrUnexpectedEOF
-	}
-	return err
+	return io.ErrNoProgress
 }
 
 // room returns space for more bytes. The buffer grows with what has arrived,
 // never with what a length promises.
 func (r *Reader) room() []byte {
 	if r.lent == nil {
-		r.borrow(r.class)
+		r.borrow(r.class, 0)
 	}
 	switch {
 	case r.start == r.end:
@@ -162,31 +167,37 @@ func (r *Reader) room() []byte {
 	return r.buf[r.end:]
 }
 
-func (r *Reader) borrow(class int) {
-	// Past the classes only a negotiated payload of 1 MiB needs a buffer, of this size.
-	r.lent = getBuffer(class, r.max+2*HeadSize)
+func (r *Reader) borrow(class, size int) {
+	r.lent = getBuffer(class, size)
 	r.buf, r.start, r.end = r.lent.b, 0, 0
 }
 
 // move takes a buffer of another class and carries the unread bytes over.
 func (r *Reader) move(class int) {
 	old, unread := r.lent, r.buf[r.start:r.end]
-	r.borrow(class)
+	// Past the classes only a negotiated payload of 1 MiB needs a buffer.
+	r.borrow(class, min(4*len(r.buf), r.max+2*HeadSize))
 	r.end = copy(r.buf, unread)
 	old.put()
 }
 
 // rest is called before a wait: it gives an empty buffer back, and trades one
-// that holds little for a small one. What follows is expected to need as large
-// a buffer as this.
+// that is not a quarter full for a smaller one. What follows is expected to need
+// as large a buffer as this, or the next smaller one if that had been enough.
 func (r *Reader) rest() {
-	switch {
+	switch unread := r.end - r.start; {
 	case r.lent == nil:
-	case r.start == r.end:
-		r.class = max(r.lent.class, 0)
+	case unread == 0:
+		r.class = min(r.lent.class, len(bufferSizes)-1)
+		if r.class > 0 && r.used > 0 && r.used < bufferSizes[r.class-1] {
+			r.class--
+		}
+		r.used = 0
 		r.Close()
-	case r.lent.class != 0 && r.end-r.start < bufferSizes[0]:
-		r.move(0)
+	case unread < len(r.buf)/4:
+		if class := classFor(unread); class < min(r.lent.class, len(bufferSizes)) {
+			r.move(class)
+		}
 	}
 }
 
