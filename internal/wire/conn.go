@@ -3,18 +3,23 @@ package wire
 import (
 	"errors"
 	"net"
+	"os"
+	"slices"
+	"sync/atomic"
 	"time"
 )
 
 // A Conn is one end of a milter connection: it cuts frames out of what it reads
 // and gathers what it writes, so that many frames cost one system call.
 //
-// One goroutine may read and one write at a time.
+// One goroutine may read and one write at a time. Close is for when neither does:
+// to end a Next that waits, move the deadline of NetConn or close that.
 type Conn struct {
 	*Reader
 	nc    net.Conn
-	sock  *sock  // nil for connections that are no sockets
-	out   []byte // frames appended but not written
+	sock  *sock         // nil for connections that are no sockets
+	reads atomic.Uint32 // odd while the byte read next may be inside a frame; another number after each read
+	out   []byte        // frames appended but not written
 	read  deadline
 	write deadline
 }
@@ -67,13 +72,18 @@ func (c *Conn) SetReadTimeout(d time.Duration) {
 
 // Next returns the next frame; see Reader.Next.
 func (c *Conn) Next() (cmd byte, payload []byte, err error) {
-	if cmd, payload, ok, err := c.Reader.cut(); ok || err != nil {
-		return cmd, payload, err
+	cmd, payload, ok, err := c.Reader.cut()
+	if !ok && err == nil {
+		if err := c.read.extend(c.nc.SetReadDeadline); err != nil {
+			return 0, nil, err
+		}
+		c.reads.Store(c.reads.Load() | 1)
+		cmd, payload, err = c.Reader.Next()
 	}
-	if err := c.read.extend(c.nc.SetReadDeadline); err != nil {
-		return 0, nil, err
+	if !c.Reader.Partial() {
+		c.reads.Store((c.reads.Load() | 1) + 1)
 	}
-	return c.Reader.Next()
+	return cmd, payload, err
 }
 
 // Out returns the frames gathered for the next Flush, to be appended to; the
@@ -89,44 +99,60 @@ func (c *Conn) Flush() error {
 		return nil
 	}
 	err := c.Write(c.out)
-	c.out = c.out[:0]
-	if cap(c.out) > outKept {
-		c.out = nil
-	}
+	c.written()
 	return err
 }
 
 // Write writes b at once, before what is gathered.
 func (c *Conn) Write(b []byte) error {
-	if err := c.write.extend(c.nc.SetWriteDeadline); err != nil {
+	if err := c.beforeWrite(); err != nil {
 		return err
-	}
-	if c.sock != nil {
-		c.sock.acked = true // the answer carries the acknowledgement
 	}
 	_, err := c.nc.Write(b)
 	return err
 }
 
-// WriteBuffers flushes what is gathered and writes bufs behind it, with one
-// system call where the connection can. It empties bufs.
+// WriteBuffers writes what is gathered and bufs behind it, with one system call
+// where the connection can. It empties bufs.
 func (c *Conn) WriteBuffers(bufs *net.Buffers) error {
-	if err := c.write.extend(c.nc.SetWriteDeadline); err != nil {
+	if err := c.beforeWrite(); err != nil {
 		return err
 	}
-	if err := c.Flush(); err != nil {
-		return err
+	if len(c.out) > 0 {
+		*bufs = slices.Insert(*bufs, 0, c.out)
 	}
 	_, err := bufs.WriteTo(c.nc)
+	c.written()
 	return err
 }
 
+func (c *Conn) beforeWrite() error {
+	if c.sock != nil {
+		c.sock.acked.Store(true) // the answer carries the acknowledgement
+	}
+	return c.write.extend(c.nc.SetWriteDeadline)
+}
+
+func (c *Conn) written() {
+	c.out = c.out[:0]
+	if cap(c.out) > outKept {
+		c.out = nil
+	}
+}
+
 // Gone reports whether the peer has certainly left: it closed the connection,
-// or an ABORT or QUIT is what it sent last. It never waits, and may be asked
-// while another goroutine reads or writes. It is false where the connection
-// cannot tell.
+// or an ABORT or QUIT stands behind the frames that Next returned. It never
+// waits, and may be asked while another goroutine reads or writes. It is false
+// where the connection cannot tell, and while bytes behind the last frame wait in
+// the Reader: what follows those may be anything, a body that looks like a QUIT
+// too.
 func (c *Conn) Gone() bool {
-	return c.sock != nil && c.sock.gone()
+	if c.sock == nil {
+		return false
+	}
+	reads := c.reads.Load()
+	closed, quit := c.sock.peek()
+	return closed || quit && reads&1 == 0 && reads == c.reads.Load()
 }
 
 // NetConn returns the connection underneath.
@@ -140,6 +166,5 @@ func (c *Conn) Close() error {
 
 // IsTimeout reports whether an error of Next or Flush is a deadline that passed.
 func IsTimeout(err error) bool {
-	var ne net.Error
-	return errors.As(err, &ne) && ne.Timeout()
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }

@@ -1,12 +1,15 @@
-//go:build !unix
+//go:build !unix || aix
 
 package wire
 
-import "net"
+import (
+	"net"
+	"sync/atomic"
+)
 
-type sock struct{ acked bool }
+type sock struct{ acked atomic.Bool }
 
 func newSock(net.Conn) *sock                  { return nil }
 func (s *sock) Read([]byte) (int, error)      { panic("wire: no sock on this system") }
 func (s *sock) readInto(*Reader) (int, error) { panic("wire: no sock on this system") }
-func (s *sock) gone() bool                    { return false }
+func (s *sock) peek() (closed, quit bool)     { return false, false }

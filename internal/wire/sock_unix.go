@@ -1,18 +1,21 @@
-//go:build unix
+//go:build unix && !aix
 
 package wire
 
 import (
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 )
 
 // A sock reads from a socket without holding a buffer while it waits.
 type sock struct {
-	raw   syscall.RawConn
-	tcp   bool
-	acked bool // what was read last is acknowledged, or will be with an answer
+	raw syscall.RawConn
+	tcp bool
+	// What was read last is acknowledged, or will be with an answer. The goroutine
+	// that writes sets it too.
+	acked atomic.Bool
 
 	// For the function below, which is made once so that a read allocates nothing.
 	step func(fd uintptr) bool
@@ -23,7 +26,8 @@ type sock struct {
 
 // newSock returns nil when nc is not a stream socket of this system.
 func newSock(nc net.Conn) *sock {
-	s := &sock{acked: true}
+	s := new(sock)
+	s.acked.Store(true)
 	var err error
 	switch c := nc.(type) {
 	case *net.TCPConn:
@@ -61,11 +65,11 @@ func (s *sock) tryRead(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN:
 			s.r.rest()
-			if s.tcp && !s.acked {
+			if s.tcp && !s.acked.Load() {
 				// What was read awaits more, and the peer may await an acknowledgement
 				// before it sends that: Sendmail writes macros and command apart.
 				quickACK(fd)
-				s.acked = true
+				s.acked.Store(true)
 			}
 			return false
 		case err != nil:
@@ -73,23 +77,26 @@ func (s *sock) tryRead(fd uintptr) bool {
 		case n == 0:
 			s.err = io.EOF
 		default:
-			s.n, s.acked = n, false
+			s.n = n
+			s.acked.Store(false)
 		}
 		return true
 	}
 }
 
-func (s *sock) gone() (gone bool) {
+// peek looks at what stands unread in the socket: its end, or an ABORT or QUIT if
+// a frame begins there.
+func (s *sock) peek() (closed, quit bool) {
 	var b [HeadSize]byte
 	err := s.raw.Control(func(fd uintptr) {
 		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		switch {
 		case err == syscall.EAGAIN || err == syscall.EINTR:
 		case err != nil || n <= 0:
-			gone = true
+			closed = true
 		default:
-			gone = b == [HeadSize]byte{3: 1, 4: CmdAbort} || b == [HeadSize]byte{3: 1, 4: CmdQuit}
+			quit = b == [HeadSize]byte{3: 1, 4: CmdAbort} || b == [HeadSize]byte{3: 1, 4: CmdQuit}
 		}
 	})
-	return gone || err != nil
+	return closed || err != nil, quit
 }
