@@ -22,6 +22,8 @@ type Conn struct {
 	out   []byte        // frames appended but not written
 	read  deadline
 	write deadline
+
+	frameTimeout time.Duration
 }
 
 // outKept is the largest output buffer a Conn keeps between writes, in bytes.
@@ -70,18 +72,46 @@ func (c *Conn) SetReadTimeout(d time.Duration) {
 	}
 }
 
+// SetFrameTimeout bounds the time from a frame's first bytes to its last; zero
+// means that the read timeout holds for a whole frame with the wait before it.
+func (c *Conn) SetFrameTimeout(d time.Duration) { c.frameTimeout = d }
+
 // Next returns the next frame; see Reader.Next.
 func (c *Conn) Next() (cmd byte, payload []byte, err error) {
 	cmd, payload, ok, err := c.Reader.cut()
 	if !ok && err == nil {
-		if err := c.read.extend(c.nc.SetReadDeadline); err != nil {
-			return 0, nil, err
-		}
-		c.reads.Store(c.reads.Load() | 1)
-		cmd, payload, err = c.Reader.Next()
+		cmd, payload, err = c.wait()
 	}
 	if !c.Reader.Partial() {
 		c.reads.Store((c.reads.Load() | 1) + 1)
+	}
+	return cmd, payload, err
+}
+
+// wait reads until a frame is here.
+func (c *Conn) wait() (cmd byte, payload []byte, err error) {
+	c.reads.Store(c.reads.Load() | 1)
+	waited, begun := false, false // the deadline is the wait's, the frame's
+	for ok := false; !ok; cmd, payload, ok, err = c.Reader.cut() {
+		switch {
+		case err != nil:
+			return 0, nil, err
+		case !c.Reader.Partial() || c.frameTimeout <= 0:
+			if !waited {
+				waited = true
+				err = c.read.extend(c.nc.SetReadDeadline)
+			}
+		case !begun:
+			begun = true
+			c.read.set = time.Time{} // the next frame has the whole time again
+			err = c.nc.SetReadDeadline(time.Now().Add(c.frameTimeout))
+		}
+		if err == nil {
+			err = c.Reader.fill()
+		}
+		if err != nil {
+			return 0, nil, err
+		}
 	}
 	return cmd, payload, err
 }
