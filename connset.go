@@ -74,6 +74,7 @@ func (set *connSet) add(nc net.Conn) {
 	s := set.srv
 	c := &conn{srv: s, set: set, id: s.lastID.Add(1)}
 	c.wc = wire.NewConn(nc, wire.DataSize64K, or(s.FrameTimeout, defaultFrameTimeout), or(s.WriteTimeout, defaultWriteTimeout))
+	c.wc.SetFrameTimeout(or(s.FrameTimeout, defaultFrameTimeout))
 	c.session.c, c.rcpt.s = c, &c.session
 	c.client.Family = FamilyUnknown
 	c.connScope.Store(newScope(set.ctx))
@@ -183,7 +184,7 @@ func (set *connSet) drain(timeout time.Duration) {
 		return
 	}
 	for _, c := range set.all() {
-		if v, st, mode := c.guard.load(); mode != modeAbandoned && c.guard.abandon(v) {
+		if v, st, mode := c.guard.load(); (mode == modeRunning || mode == modeWriting) && c.guard.abandon(v) {
 			set.srv.abandoned.Add(1)
 			c.fault(&HookError{st, FaultHang, errors.New("still running when the server stopped")})
 		}
