@@ -24,6 +24,7 @@ type Conn struct {
 	write deadline
 
 	frameTimeout time.Duration
+	framed       bool // the deadline set is that of a frame
 }
 
 // outKept is the largest output buffer a Conn keeps between writes, in bytes.
@@ -101,8 +102,12 @@ func (c *Conn) wait() (cmd byte, payload []byte, err error) {
 				waited = true
 				err = c.read.extend(c.nc.SetReadDeadline)
 			}
+			if c.framed && c.read.timeout <= 0 {
+				err = c.nc.SetReadDeadline(time.Time{})
+			}
+			c.framed = false
 		case !begun:
-			begun = true
+			begun, c.framed = true, true
 			c.read.set = time.Time{} // the next frame has the whole time again
 			err = c.nc.SetReadDeadline(time.Now().Add(c.frameTimeout))
 		}
