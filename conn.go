@@ -32,6 +32,8 @@ type conn struct {
 	silent  Protocol // stages whose hooks may only continue
 
 	phase        phase
+	pending      Stage // whose command awaits its answer; StageClose for none
+	ending       bool  // nothing is awaited any more
 	afterUnknown bool
 	inMessage    bool
 	skipBody     bool
@@ -61,6 +63,8 @@ type conn struct {
 	nudged  atomic.Bool  // the watcher ended the wait for a command
 	expired atomic.Bool  // the watcher ended the scope of the running hook
 	wmu     sync.Mutex   // held while writing
+
+	progressing atomic.Bool // progress is on its way: see returned
 
 	took time.Duration // of the last hook, measured when somebody counts
 }
@@ -140,8 +144,13 @@ func (c *conn) next() error {
 // rearm is called when the watcher ended the wait for a command. A connection
 // that idles goes on in a goroutine of its own.
 func (c *conn) rearm() error {
+	wait := or(c.srv.IdleTimeout, defaultIdleTimeout)
+	if c.phase == phaseNew {
+		wait = or(c.srv.FrameTimeout, defaultFrameTimeout)
+	}
+	c.wc.NetConn().SetReadDeadline(time.Time{})
 	c.wc.SetReadTimeout(0)
-	c.wc.SetReadTimeout(or(c.srv.IdleTimeout, defaultIdleTimeout))
+	c.wc.SetReadTimeout(wait)
 	if c.inMessage || c.set.stopping.Load() {
 		return nil
 	}
@@ -155,10 +164,12 @@ func (c *conn) protocolError(cmd byte, at int64, err error) error {
 // handle carries out one command. Its errors but errQuit and errAbandoned are the
 // peer's.
 func (c *conn) handle(cmd byte, p []byte) error {
+	c.pending = StageClose
 	switch cmd {
 	case wire.CmdMacro:
 		return c.onMacro(p)
 	case wire.CmdNegotiate:
+		c.pending = StageNegotiate
 		return c.onNegotiate(p)
 	case wire.CmdAbort:
 		return c.abort()
@@ -171,7 +182,11 @@ func (c *conn) handle(cmd byte, p []byte) error {
 	if !ok {
 		return ErrCommand
 	}
+	c.pending = st
 	if err := c.advance(st); err != nil {
+		return err
+	}
+	if err := c.begin(); err != nil {
 		return err
 	}
 	switch st {
@@ -215,6 +230,7 @@ func (c *conn) onNegotiate(p []byte) error {
 		return err
 	}
 	c.macros.clear()
+	c.granted.Version = min(offer.Version, wire.MaxVersion)
 	if err := c.begin(); err != nil {
 		return err
 	}
@@ -266,9 +282,6 @@ func (c *conn) onQuitNew() error {
 // onConnection handles the stages outside messages.
 func (c *conn) onConnection(st Stage, p []byte) (err error) {
 	c.macros.begin(st)
-	if err := c.begin(); err != nil {
-		return err
-	}
 	switch st {
 	case StageConnect:
 		var client Client
@@ -593,6 +606,7 @@ func (c *conn) close() error {
 
 // quit ends the conversation: after QUIT, at the end of the stream or for an error.
 func (c *conn) quit(err error) {
+	c.ending = true
 	var pe *ProtocolError
 	switch {
 	case err == errQuit:
@@ -704,6 +718,10 @@ func (c *conn) returned(v uint64) error {
 	if !c.guard.leave(v) {
 		return errAbandoned
 	}
+	if c.progressing.Load() { // who sends it either saw the hook leave or is seen here
+		c.wmu.Lock()
+		c.wmu.Unlock()
+	}
 	if c.expired.Load() {
 		c.renewScopes()
 	}
@@ -720,12 +738,7 @@ func (c *conn) crashed(st Stage, v uint64, panicked any) error {
 		}
 		return err
 	}
-	err.Err = errors.New("hook ended its goroutine (runtime.Goexit)")
-	if c.guard.abandon(v) {
-		c.srv.abandoned.Add(1)
-		c.fault(err)
-		go c.takeOver(st)
-	}
+	c.abandon(v, context.Canceled, &HookError{st, FaultPanic, errors.New("hook ended its goroutine (runtime.Goexit)")})
 	return errAbandoned
 }
 

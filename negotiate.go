@@ -55,7 +55,9 @@ func (c *conn) negotiate(offer *wire.Negotiation) (answer wire.Negotiation, err 
 	}
 	if c.hooks.Negotiate != nil {
 		n.Macros = maps.Clone(n.Macros)
-		c.run(StageNegotiate, func(ctx context.Context) { err = c.hooks.Negotiate(ctx, n) })
+		if err := c.run(StageNegotiate, func(ctx context.Context) { err = c.hooks.Negotiate(ctx, n) }); err != nil {
+			return answer, err // abandoned
+		}
 		if err != nil {
 			return answer, err
 		}

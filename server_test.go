@@ -2,101 +2,10 @@ package milter
 
 import (
 	"context"
-	"net"
 	"testing"
-	"time"
 
 	"github.com/gomilter/gomilter/internal/wire"
 )
-
-// A peer plays the MTA on a pipe to a server, frame by frame.
-type peer struct {
-	t  *testing.T
-	wc *wire.Conn
-	nc net.Conn
-}
-
-// serve starts a server on an in-process listener and stops it with the test.
-func serve(t *testing.T, s *Server) *pipeListener {
-	t.Helper()
-	ln := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.Serve(ctx, ln) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != ErrServerClosed {
-			t.Errorf("Serve = %v, want %v", err, ErrServerClosed)
-		}
-	})
-	return ln
-}
-
-func (ln *pipeListener) dial(t *testing.T) *peer {
-	t.Helper()
-	ours, theirs := net.Pipe()
-	ln.conns <- theirs
-	t.Cleanup(func() { ours.Close() })
-	return &peer{t, wire.NewConn(ours, 1<<20, 10*time.Second, 10*time.Second), ours}
-}
-
-type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (ln *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-ln.conns:
-		return c, nil
-	case <-ln.closed:
-		return nil, net.ErrClosed
-	}
-}
-func (ln *pipeListener) Close() error   { close(ln.closed); return nil }
-func (ln *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
-
-// write sends frames; each is a command byte and its payload.
-func (p *peer) write(frames ...string) {
-	p.t.Helper()
-	var b []byte
-	for _, f := range frames {
-		b = wire.AppendFrame(b, f[0], f[1:])
-	}
-	if err := p.wc.Write(b); err != nil {
-		p.t.Fatalf("write %q: %v", frames, err)
-	}
-}
-
-// read returns the next frame, command byte and payload.
-func (p *peer) read() string {
-	p.t.Helper()
-	cmd, payload, err := p.wc.Next()
-	if err != nil {
-		p.t.Fatalf("read: %v", err)
-	}
-	return string(cmd) + string(payload)
-}
-
-// want sends frames and compares the one answer.
-func (p *peer) want(answer string, frames ...string) {
-	p.t.Helper()
-	p.write(frames...)
-	if got := p.read(); got != answer {
-		p.t.Fatalf("answer to %q = %q, want %q", frames, got, answer)
-	}
-}
-
-// offer negotiates as both MTAs do and returns the bits granted.
-func (p *peer) offer() wire.Negotiation {
-	p.t.Helper()
-	p.write("O" + string(wire.AppendNegotiation(nil, &wire.Negotiation{Version: 6, Actions: wire.CurrentActions, Protocol: wire.CurrentProtocol})))
-	n, err := wire.Negotiate([]byte(p.read()[1:]))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return n
-}
 
 func TestConversation(t *testing.T) {
 	var got []string

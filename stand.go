@@ -15,6 +15,12 @@ func (d *stand) send() {
 	d.wc.SetOut(append(d.wc.Out(), frameOf(d.answer)...))
 }
 
+// negotiate asks for every step and no more.
+func (d *stand) negotiate(version uint32) {
+	b, at := wire.BeginFrame(d.wc.Out(), wire.CmdNegotiate)
+	d.wc.SetOut(wire.EndFrame(wire.AppendNegotiation(b, &wire.Negotiation{Version: min(version, wire.MaxVersion)}), at))
+}
+
 // serve answers until the MTA leaves or the server stops.
 func (d *stand) serve() {
 	for {
@@ -37,8 +43,7 @@ func (d *stand) serve() {
 			if err != nil || offer.Version < wire.MinVersion {
 				return
 			}
-			b, at := wire.BeginFrame(d.wc.Out(), cmd)
-			d.wc.SetOut(wire.EndFrame(wire.AppendNegotiation(b, &wire.Negotiation{Version: min(offer.Version, wire.MaxVersion)}), at))
+			d.negotiate(offer.Version)
 			continue
 		}
 		st, ok := wire.StageOf(cmd)

@@ -3,7 +3,10 @@ package milter
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
+
+	"github.com/gomilter/gomilter/internal/wire"
 )
 
 // watch looks at the running hooks of all connections in turn, so that a hook
@@ -41,8 +44,11 @@ func (c *conn) look(w *watched, now time.Time) {
 		return
 	}
 	if v != w.word {
-		*w = watched{word: v, since: now, progress: now}
-		return
+		since := now
+		if mode == modeWriting && v>>8 == w.word>>8+1 {
+			since = w.since // the hook and the body it gave share their time
+		}
+		*w = watched{word: v, since: since, progress: now}
 	}
 	s := c.srv
 	age := now.Sub(w.since)
@@ -52,14 +58,14 @@ func (c *conn) look(w *watched, now time.Time) {
 	}
 	switch {
 	case limit > 0 && age >= limit+s.grace():
-		c.abandon(v, st, mode, age)
+		c.abandon(v, context.DeadlineExceeded, &HookError{st, FaultHang, errors.New("no answer within " + age.Round(time.Millisecond).String())})
 	case limit > 0 && age >= limit && !w.ended:
 		w.ended = true
 		c.endScopes(context.DeadlineExceeded)
 	case c.wc.Gone() && !w.ended:
 		w.ended = true
 		c.endScopes(context.Canceled)
-	case mode == modeRunning && (st == StageEnd || c.postfix.Load() && c.answers(st)) && s.progressInterval() > 0 && now.Sub(w.progress) >= s.progressInterval():
+	case mode == modeRunning && (st == StageEnd || st <= StageUnknown && c.postfix.Load() && c.answers(st)) && s.progressInterval() > 0 && now.Sub(w.progress) >= s.progressInterval():
 		w.progress = now
 		c.set.wg.Go(func() { c.sendProgress(v) })
 	}
@@ -69,6 +75,8 @@ func (c *conn) look(w *watched, now time.Time) {
 func (c *conn) sendProgress(v uint64) {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	c.progressing.Store(true)
+	defer c.progressing.Store(false)
 	if now, _, _ := c.guard.load(); now != v {
 		return
 	}
@@ -86,46 +94,72 @@ func (c *conn) endScopes(err error) {
 	}
 }
 
-// abandon leaves the hook and its goroutine to themselves and goes on with the
-// connection.
-func (c *conn) abandon(v uint64, st Stage, mode int, age time.Duration) {
+// abandon leaves a hook and its goroutine to themselves and goes on with the
+// connection. It does nothing when the hook returned at the last moment.
+func (c *conn) abandon(v uint64, ctxErr error, fault *HookError) {
 	if !c.guard.abandon(v) {
-		return // it returned at the last moment
+		return
 	}
 	c.srv.abandoned.Add(1)
-	c.endScopes(context.DeadlineExceeded)
-	c.fault(&HookError{st, FaultHang, errors.New("no answer within " + age.Round(time.Millisecond).String())})
-	if mode == modeWriting {
+	c.endScopes(ctxErr)
+	c.fault(fault)
+	if v&modeMask == modeWriting { // who knows what of the new body has left
 		c.wc.NetConn().Close()
 		c.set.remove(c)
 		return
 	}
-	go c.takeOver(st)
+	go c.takeOver()
 }
 
 // takeOver answers for an abandoned hook and then for every further one, by the
 // fault policy. The connection stays counted until it ends.
-func (c *conn) takeOver(st Stage) {
+func (c *conn) takeOver() {
 	defer c.set.remove(c)
 	defer c.wc.NetConn().Close()
-	c.wc.Detach() // the hook may still look at its bytes
+	unread := c.wc.Detach() // the hook may still look at its bytes
 	c.idle.Store(connCalm)
-	if st == StageClose {
+	if c.ending {
 		return
+	}
+	if c.edits != nil {
+		c.edits.close()
 	}
 	c.wmu.Lock() // wait for progress under way
 	c.wmu.Unlock()
-	d := &stand{c.wc, c.srv.faultAnswer(), c.granted.Protocol, c.set}
-	if st <= StageUnknown && c.answers(st) {
+	d := &stand{wc: c.wc, answer: c.srv.faultAnswer(), protocol: c.granted.Protocol, set: c.set}
+	if len(unread) > 0 {
+		nc := &unreadConn{c.wc.NetConn(), unread}
+		d.wc = wire.NewConn(nc, max(wire.DataSize64K, c.granted.Protocol.DataSize()), or(c.srv.IdleTimeout, defaultIdleTimeout), or(c.srv.WriteTimeout, defaultWriteTimeout))
+		d.wc.SetOut(c.wc.Out())
+	}
+	switch {
+	case c.pending == StageNegotiate:
+		d.negotiate(c.granted.Version)
+	case c.pending <= StageUnknown && c.answers(c.pending):
 		d.send()
 	}
 	d.serve()
 }
 
+// An unreadConn is a connection of which some bytes were read too early.
+type unreadConn struct {
+	net.Conn
+	unread []byte
+}
+
+func (c *unreadConn) Read(p []byte) (int, error) {
+	if len(c.unread) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.unread)
+	c.unread = c.unread[n:]
+	return n, nil
+}
+
 // leaveAbandoned is the last thing the goroutine of an abandoned hook does, when
 // the hook returned after all.
 func (c *conn) leaveAbandoned() {
-	c.srv.abandoned.Add(-1)
+	defer c.srv.abandoned.Add(-1)
 	if hook := c.hooks.Close; hook != nil {
 		defer func() {
 			if v := recover(); v != nil {
