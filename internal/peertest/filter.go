@@ -17,8 +17,8 @@ type Filter struct {
 	stopped sync.Once
 }
 
-// startFilter starts cmd, whose output goes to output, as the filter at spec. It
-// is ready once log has a line with text.
+// startFilter starts cmd as the filter at spec. It is ready once log has a line
+// with text; its output goes to output, which may be log.
 func startFilter(t testing.TB, spec string, cmd *exec.Cmd, output, log *Lines, text string) *Filter {
 	t.Helper()
 	p, err := launch(cmd, output)
@@ -28,7 +28,12 @@ func startFilter(t testing.TB, spec string, cmd *exec.Cmd, output, log *Lines, t
 	f := &Filter{Spec: spec, Log: log, proc: p}
 	t.Cleanup(f.Stop)
 	if err := p.ready(log, text); err != nil {
-		t.Fatalf("peertest: %s does not start: %v\n%s", filepath.Base(cmd.Path), err, output)
+		f.Stop() // then all it said is here
+		said := log.tail()
+		if output != log {
+			said += "\n" + output.tail()
+		}
+		t.Fatalf("peertest: %s does not start: %v; it said:\n%s", filepath.Base(cmd.Path), err, said)
 	}
 	return f
 }

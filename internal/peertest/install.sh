@@ -74,7 +74,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 	}
 	mapfile -t missing < <(absent "${missing[@]}")
 	if [ ${#missing[@]} -gt 0 ]; then
-		grep '^[EW]:' "$log" >&2 || tail -n 20 "$log" >&2
+		grep '^[EW]:' "$log" | sort -u >&2 || tail -n 20 "$log" >&2
 		fail "these packages could not be installed: ${missing[*]}"
 	fi
 fi

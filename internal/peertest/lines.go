@@ -75,18 +75,26 @@ func (l *Lines) Clear() {
 // Wait returns the first line that contains text, waiting for it if need be. It
 // returns an error once ctx is done, or once the program has ended without it.
 func (l *Lines) Wait(ctx context.Context, text string) (string, error) {
+	line, err := l.wait(ctx, text)
+	if err != nil {
+		err = fmt.Errorf("%w; last lines:\n%s", err, l.tail())
+	}
+	return line, err
+}
+
+func (l *Lines) wait(ctx context.Context, text string) (string, error) {
 	for {
 		line, ended, change := l.find(text)
 		if line != "" {
 			return line, nil
 		}
 		if ended {
-			return "", fmt.Errorf("peertest: the program ended without a line with %q; last lines:\n%s", text, l.tail())
+			return "", fmt.Errorf("peertest: no line with %q, and the program has ended", text)
 		}
 		select {
 		case <-change:
 		case <-ctx.Done():
-			return "", fmt.Errorf("peertest: no line with %q: %w; last lines:\n%s", text, context.Cause(ctx), l.tail())
+			return "", fmt.Errorf("peertest: no line with %q: %w", text, context.Cause(ctx))
 		}
 	}
 }

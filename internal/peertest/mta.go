@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -79,6 +80,7 @@ type MTA struct {
 	cfg     Config
 	impl    impl
 	proc    *process
+	logging *logReader
 	stopped sync.Once
 }
 
@@ -87,8 +89,6 @@ type impl interface {
 	// start writes the configuration below m.dir and launches the daemon, which
 	// is ready to take mail when it returns.
 	start(m *MTA) (*process, error)
-	// stop is called after the daemon was stopped.
-	stop()
 	// queue returns what the MTA holds.
 	queue(m *MTA) ([]Queued, error)
 	// busy reports whether a mail is on its way.
@@ -173,18 +173,37 @@ func startMTA(dir string, kind Kind, cfg Config) (*MTA, error) {
 			return nil, err
 		}
 	}
+	if m.logging, err = listenLog(m.logSocket(), m.Log); err != nil {
+		return nil, err
+	}
 	if m.proc, err = m.impl.start(m); err != nil {
-		m.impl.stop()
-		return nil, fmt.Errorf("peertest: %s does not start: %w", kind, err)
+		m.logging.stop()
+		return nil, fmt.Errorf("peertest: %s does not start: %w; its log:\n%s", kind, err, m.Log.tail())
 	}
 	return m, nil
+}
+
+// launch starts the daemon and waits until its log has all of ready.
+func (m *MTA) launch(cmd *exec.Cmd, ready ...string) (*process, error) {
+	output := new(Lines)
+	proc, err := launch(cmd, output)
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range ready {
+		if err := proc.ready(m.Log, text); err != nil {
+			proc.kill()
+			return nil, fmt.Errorf("%w\n%s", err, output.tail())
+		}
+	}
+	return proc, nil
 }
 
 // Stop stops the MTA at once, whatever it is doing. Doing it again does nothing.
 func (m *MTA) Stop() {
 	m.stopped.Do(func() {
 		m.proc.stop(syscall.SIGTERM)
-		m.impl.stop()
+		m.logging.stop()
 	})
 }
 
@@ -241,6 +260,9 @@ func (m *MTA) Flush() error { return m.impl.flush(m) }
 
 // Purge throws away what the MTA holds.
 func (m *MTA) Purge() error { return m.impl.purge(m) }
+
+// logSocket is where the shim sends the log.
+func (m *MTA) logSocket() string { return m.path("log") }
 
 // path names a file in the MTA's directory.
 func (m *MTA) path(name ...string) string {

@@ -343,7 +343,7 @@ func TestLocalSubmissionIsFiltered(t *testing.T) {
 		if got := mail.Header().Values("X-Peer"); !slices.Equal(got, []string{"local"}) {
 			t.Errorf("X-Peer is %q", got)
 		}
-		f.Wait(t, "1 connect localhost 127.0.0.1")
+		f.Wait(t, " 127.0.0.1 ")
 	}, "addheader|X-Peer|local")
 }
 

@@ -94,14 +94,11 @@ func OpenDKIM(t testing.TB, cfg OpenDKIMConfig) *OpenDKIMFilter {
 		t.Fatal(err)
 	}
 	log := new(Lines)
-	conn, logged, err := listenLog(filepath.Join(dir, "log"), log)
+	reader, err := listenLog(filepath.Join(dir, "log"), log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		conn.Close()
-		<-logged
-	})
+	t.Cleanup(reader.stop)
 	cmd := exec.Command(opendkimBinary(), "-x", filepath.Join(dir, "opendkim.conf"))
 	cmd.Env = shimEnv(filepath.Join(dir, "log"))
 	f.Filter = startFilter(t, spec, cmd, new(Lines), log, "listening at")

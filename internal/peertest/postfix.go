@@ -16,10 +16,9 @@ import (
 	"time"
 )
 
-// postfix runs Postfix's daemons below its master.
+// postfix runs Postfix's daemons below its master, with the shim preloaded. Its
+// own way of logging to a file begins too late to tell why it does not start.
 type postfix struct{}
-
-func (*postfix) stop() {}
 
 func (p *postfix) start(m *MTA) (*process, error) {
 	mainCF, err := p.mainCF(m)
@@ -48,16 +47,8 @@ func (p *postfix) start(m *MTA) (*process, error) {
 		return nil, err
 	}
 	cmd := exec.Command(filepath.Join(postfixDaemons(), "master"), "-s", "-c", m.path("conf"))
-	cmd.Env = append(os.Environ(), "MAIL_CONFIG="+m.path("conf"))
-	proc, err := launch(cmd, m.Log)
-	if err != nil {
-		return nil, err
-	}
-	if err := proc.ready(m.Log, "daemon started"); err != nil { // logged once it listens
-		proc.kill()
-		return nil, err
-	}
-	return proc, nil
+	cmd.Env = append(shimEnv(m.logSocket()), "MAIL_CONFIG="+m.path("conf"))
+	return m.launch(cmd, "daemon started") // logged once it listens everywhere
 }
 
 // makeDirs makes what "postfix check" would, with owners of ours.
@@ -111,7 +102,7 @@ func (*postfix) mainCF(m *MTA) (string, error) {
 	set("mail_owner", postfixUser)
 	set("setgid_group", postfixGroup)
 	set("default_privs", "nobody")
-	set("maillog_file", "/dev/stdout")
+	set("import_environment", "MAIL_CONFIG LD_PRELOAD PEER_LOG") // what the daemons keep of master's
 
 	set("myhostname", m.Host)
 	set("mydomain", "peers.test")
@@ -244,7 +235,6 @@ retry      unix       - - n -     - error
 discard    unix       - - n -     - discard
 anvil      unix       - - n -     1 anvil
 scache     unix       - - n -     1 scache
-postlog    unix-dgram n - n -     1 postlogd
 `)
 	return b.String()
 }
@@ -252,7 +242,7 @@ postlog    unix-dgram n - n -     1 postlogd
 // command prepares one of Postfix's commands for this instance.
 func (*postfix) command(m *MTA, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(postfixCommand(name), args...)
-	cmd.Env = append(os.Environ(), "MAIL_CONFIG="+m.path("conf"))
+	cmd.Env = append(shimEnv(m.logSocket()), "MAIL_CONFIG="+m.path("conf"))
 	return cmd
 }
 

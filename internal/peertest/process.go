@@ -23,7 +23,6 @@ type process struct {
 	exited chan struct{} // closed once the program itself has ended
 	output *os.File      // our end of its stdout and stderr
 	drain  chan struct{} // closed once the output was read to its end
-	out    *Lines        // what it said
 	guard  *exec.Cmd
 	leash  io.WriteCloser // the guard's stdin: it acts when this closes without a word
 }
@@ -35,14 +34,14 @@ func launch(cmd *exec.Cmd, out *Lines) (*process, error) {
 		return nil, fmt.Errorf("peertest: %w", err)
 	}
 	cmd.Stdout, cmd.Stderr = w, w
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	ownGroup(cmd)
 	err = cmd.Start()
 	w.Close()
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("peertest: start %s: %w", cmd.Path, err)
 	}
-	p := &process{cmd: cmd, exited: make(chan struct{}), output: r, out: out, drain: make(chan struct{})}
+	p := &process{cmd: cmd, exited: make(chan struct{}), output: r, drain: make(chan struct{})}
 	go func() {
 		defer close(p.exited)
 		cmd.Wait() // how it ended shows in its log
@@ -62,8 +61,8 @@ func launch(cmd *exec.Cmd, out *Lines) (*process, error) {
 // startGuard starts a shell that reads one line. A test binary that dies, by a
 // signal or a timeout's panic, closes the pipe instead of writing one.
 func (p *process) startGuard() (err error) {
-	p.guard = exec.Command("/bin/sh", "-c", `read -r line || kill -KILL -- "-$1"`, "guard", strconv.Itoa(p.cmd.Process.Pid))
-	p.guard.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	p.guard = exec.Command("/bin/sh", "-c", `read -r line || kill -s KILL -- "-$1"`, "guard", strconv.Itoa(p.cmd.Process.Pid))
+	ownGroup(p.guard)
 	if p.leash, err = p.guard.StdinPipe(); err == nil {
 		err = p.guard.Start()
 	}
@@ -74,7 +73,7 @@ func (p *process) startGuard() (err error) {
 	return nil
 }
 
-// ready waits until log has a line with text. It fails at once when the program ends.
+// ready waits until log has a line with text. It gives up when the program ends.
 func (p *process) ready(log *Lines, text string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -83,11 +82,11 @@ func (p *process) ready(log *Lines, text string) error {
 	go func() {
 		select {
 		case <-p.exited:
-			fail(errors.New("the program ended"))
+			fail(errors.New("the program has ended"))
 		case <-ctx.Done():
 		}
 	}()
-	_, err := log.Wait(ctx, text)
+	_, err := log.wait(ctx, text)
 	return err
 }
 
@@ -99,7 +98,7 @@ func (p *process) stop(sig syscall.Signal) {
 	case <-p.exited:
 	case <-time.After(5 * time.Second):
 	}
-	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	killGroup(p.cmd)
 	<-p.exited
 	// Whoever left the group may hold the pipe: do not wait for that long.
 	p.output.SetReadDeadline(time.Now().Add(time.Second))

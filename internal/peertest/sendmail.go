@@ -1,6 +1,7 @@
 package peertest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -8,51 +9,29 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // sendmail runs Sendmail's daemon, as root, with the shim preloaded.
-type sendmail struct {
-	log *net.UnixConn // where the shim sends the log
-	// logged is closed once log was read to its end.
-	logged chan struct{}
-}
-
-func (s *sendmail) stop() {
-	if s.log != nil {
-		s.log.Close()
-		<-s.logged
-	}
-}
+type sendmail struct{}
 
 func (s *sendmail) start(m *MTA) (*process, error) {
 	if err := s.configure(m); err != nil {
 		return nil, err
 	}
-	log, logged, err := listenLog(m.path("log"), m.Log)
-	if err != nil {
-		return nil, err
-	}
-	s.log, s.logged = log, logged
-	proc, err := launch(s.command(m, "-bD"), new(Lines))
-	if err != nil {
-		return nil, err
-	}
+	var ready []string
 	for _, addr := range []string{m.Addr, m.Addr6, m.Submission} {
-		if addr == "" {
-			continue
-		}
-		if err := proc.ready(m.Log, "listening at "+addr); err != nil {
-			proc.kill()
-			return nil, fmt.Errorf("%w\n%s", err, proc.out.tail())
+		if addr != "" {
+			ready = append(ready, "listening at "+addr)
 		}
 	}
-	return proc, nil
+	return m.launch(s.command(m, "-bD"), ready...)
 }
 
 // command prepares a run of Sendmail for this instance.
 func (*sendmail) command(m *MTA, args ...string) *exec.Cmd {
 	cmd := exec.Command(sendmailBinary(), append([]string{"-C" + m.path("sendmail.cf")}, args...)...)
-	cmd.Env = append(shimEnv(m.path("log")), "PEER_HOSTNAME="+m.Host, "SASL_CONF_PATH="+m.path("sasl"))
+	cmd.Env = append(shimEnv(m.logSocket()), "PEER_HOSTNAME="+m.Host, "SASL_CONF_PATH="+m.path("sasl"))
 	return cmd
 }
 
@@ -145,13 +124,19 @@ func (*sendmail) mc(m *MTA) (string, error) {
 	}
 	w.define("LOCAL_MAILER_PATH", "/bin/true")
 
-	w.line("DAEMON_OPTIONS(`Name=MTA, Family=inet, Addr=127.0.0.1, Port=" + portOf(m.Addr) + "')")
-	if m.Addr6 != "" {
-		w.line("DAEMON_OPTIONS(`Name=MTA6, Family=inet6, Addr=::1, Port=" + portOf(m.Addr6) + "')")
+	daemon := func(name, family, addr, modifiers string) {
+		if addr == "" {
+			return
+		}
+		host, port, _ := net.SplitHostPort(addr)
+		if len(m.cfg.Auth) == 0 {
+			modifiers += "A" // else it offers the mechanisms that happen to be installed
+		}
+		w.line(fmt.Sprintf("DAEMON_OPTIONS(`Name=%s, Family=%s, Addr=%s, Port=%s, Modifiers=%s')", name, family, host, port, modifiers))
 	}
-	if m.Submission != "" {
-		w.line("DAEMON_OPTIONS(`Name=MSA, Family=inet, Addr=127.0.0.1, Port=" + portOf(m.Submission) + ", M=Ea')")
-	}
+	daemon("MTA", "inet", m.Addr, "")
+	daemon("MTA6", "inet6", m.Addr6, "")
+	daemon("MSA", "inet", m.Submission, "Ea")
 	w.define("confTLS_SRV_OPTIONS", "V")
 	if m.cfg.TLS {
 		w.define("confCACERT_PATH", m.path("tls"))
@@ -196,11 +181,6 @@ func (*sendmail) mc(m *MTA) (string, error) {
 
 var sendmailStages = map[string]string{
 	"connect": "CONNECT", "helo": "HELO", "mail": "ENVFROM", "rcpt": "ENVRCPT", "data": "DATA", "eoh": "EOH", "eom": "EOM",
-}
-
-func portOf(addr string) string {
-	_, port, _ := net.SplitHostPort(addr)
-	return port
 }
 
 // sendmailMilter writes the equates of a filter.
@@ -249,12 +229,21 @@ func (s *sendmail) busy(m *MTA) (bool, error) {
 	return false, err
 }
 
+// flush runs the queue once. A run passes over a mail that is locked, as one is
+// for a moment after its queue file says that it is deferred: run it again.
 func (s *sendmail) flush(m *MTA) error {
-	out, err := s.command(m, "-q", "-v").CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("peertest: sendmail -q: %w: %s", err, out)
+	for deadline := time.Now().Add(patience); ; {
+		out, err := s.command(m, "-q", "-v").CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("peertest: sendmail -q: %w: %s", err, out)
+		}
+		if !bytes.Contains(out, []byte(": locked")) {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("peertest: sendmail -q: %s", out)
+		}
 	}
-	return nil
 }
 
 func (*sendmail) purge(m *MTA) error {
@@ -272,7 +261,7 @@ func (s *sendmail) submit(m *MTA, from string, to []string, message string) erro
 		return err
 	}
 	cmd := exec.Command(sendmailBinary(), append([]string{"-C" + m.path("submit.cf"), "-i", "-f", from, "--"}, to...)...)
-	cmd.Env = append(shimEnv(m.path("log")), "PEER_HOSTNAME="+m.Host)
+	cmd.Env = append(shimEnv(m.logSocket()), "PEER_HOSTNAME="+m.Host)
 	cmd.Stdin = strings.NewReader(strings.ReplaceAll(message, "\r\n", "\n"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("peertest: Sendmail's submission: %w: %s", err, out)
@@ -290,6 +279,7 @@ func (*sendmail) configureSubmit(m *MTA) error {
 	if err != nil {
 		return err
 	}
+	_, port, _ := net.SplitHostPort(m.Addr)
 	w := new(mcWriter)
 	w.define("_CF_DIR_", macroDir()+"/")
 	w.line("include(`" + macroDir() + "/m4/cf.m4')")
@@ -306,7 +296,7 @@ func (*sendmail) configureSubmit(m *MTA) error {
 	w.define("confCT_FILE", m.path("trusted-users"))
 	w.define("confBIND_OPTS", "-DNSRCH -DEFNAMES")
 	w.define("confDELIVERY_MODE", "interactive")
-	w.define("RELAY_MAILER_ARGS", "TCP $h "+portOf(m.Addr))
+	w.define("RELAY_MAILER_ARGS", "TCP $h "+port)
 	w.line("FEATURE(`msp', `[127.0.0.1]')")
 	return expandMC(m, "submit", w.String())
 }

@@ -2,11 +2,11 @@
  * peershim.c is preloaded into daemons that a test starts out of its own
  * directory, so that they need nothing of the machine's:
  *
- *   syslog(3)      sends each line to the datagram socket $PEER_LOG
+ *   syslog(3)      sends each line to the datagram socket $PEER_LOG.
  *   gethostname(2) answers $PEER_HOSTNAME. Sendmail sleeps for a minute at every
  *                  start when the host name has no dot.
  *   listen(2)      says so in that log, "listening at 127.0.0.1:2525": Sendmail
- *                  itself logs nothing once it does
+ *                  itself logs nothing once it does.
  *   getenv(3)      keeps answering SASL_CONF_PATH. libsasl2 asks for it after
  *                  Sendmail has wiped its environment.
  *
@@ -181,8 +181,9 @@ int listen(int fd, int backlog)
 		inet_ntop(AF_INET6, &a.in6.sin6_addr, text, sizeof text);
 		syslog(0, "listening at [%s]:%d", text, ntohs(a.in6.sin6_port));
 		break;
-	case AF_UNIX:
-		syslog(0, "listening at %s", a.un.sun_path);
+	case AF_UNIX: /* Postfix has dozens, all below its current directory */
+		if (a.un.sun_path[0] == '/')
+			syslog(0, "listening at %s", a.un.sun_path);
 		break;
 	}
 	return 0;
