@@ -345,3 +345,20 @@ func isResent(f message.Field) bool {
 	name := f.Name()
 	return len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
 }
+
+// MakeUp adds a field that the MTA makes up where the client sent none of the
+// name: Postfix at the end of the header, where filters see it, Sendmail in its
+// place at the top, where they do not.
+func (ed *Editor) MakeUp(name, value string) {
+	if slices.ContainsFunc(ed.fields, func(f field) bool { return f.user && f.Is(name) }) {
+		return
+	}
+	f := message.NewField(name, " "+value, lineEnd)
+	if ed.mta == Postfix {
+		ed.fields = append(ed.fields, field{Field: f, user: true, set: true})
+		return
+	}
+	if i := slices.IndexFunc(ed.fields, func(f field) bool { return f.slot && f.Is(name) }); i >= 0 {
+		ed.fields[i].Field, ed.fields[i].set = f, true
+	}
+}
