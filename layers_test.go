@@ -26,6 +26,8 @@ var ranks = map[string]int{
 	"internal/peertest": 3,
 	"internal/hostile":  3,
 
+	"internal/peertest/cases": 4,
+
 	// The samples' filters stand below the programs that run them.
 	"examples/headerrules": 4,
 	"examples/skeleton":    4,
