@@ -1,0 +1,275 @@
+package cases
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomilter/gomilter/internal/peertest"
+)
+
+// A Judge plays cases of one setup: on a real MTA, or on package mta.
+type Judge struct {
+	Kind     peertest.Kind
+	setup    setup
+	switches []*peertest.Switch
+	mta      *peertest.MTA // nil for the profile
+}
+
+// NewReal starts a real MTA for the cases of a setup.
+func NewReal(t testing.TB, kind peertest.Kind, name string) *Judge {
+	j := newJudge(t, kind, name)
+	s := j.setup
+	cfg := peertest.Config{Macros: s.macros}
+	for _, sw := range j.switches {
+		cfg.Milters = append(cfg.Milters, peertest.Milter{
+			Spec: sw.Spec, DefaultAction: s.action,
+			ConnectTimeout: s.command, CommandTimeout: s.command, ContentTimeout: s.content,
+		})
+	}
+	if name == "" {
+		cfg.NonSMTPMilters = cfg.Milters
+		cfg.FilterBounces, cfg.TLS, cfg.IPv6, cfg.Submission = true, true, true, true
+		cfg.Auth = map[string]string{"joe": "secret"}
+	}
+	j.mta = peertest.Start(t, kind, cfg)
+	return j
+}
+
+func newJudge(t testing.TB, kind peertest.Kind, name string) *Judge {
+	j := &Judge{Kind: kind, setup: setups[name]}
+	for range j.setup.filters {
+		j.switches = append(j.switches, peertest.NewSwitch(t, j.setup.network))
+	}
+	return j
+}
+
+// Play plays a case and returns what came of it.
+func (j *Judge) Play(t testing.TB, c *Case) (Outcome, error) {
+	var filters []*filter
+	for i := range c.Filters {
+		plan := &c.Filters[i]
+		switch {
+		case plan.Absent:
+		case plan.Gone:
+			defer hide(t, j.switches[i].Spec)()
+		default:
+			filters = append(filters, plan.serve(j.switches[i].Listen(t)))
+		}
+	}
+	norm := new(normalizer)
+	out, err := j.converse(t, c, norm)
+	n := 0
+	for i := range c.Filters {
+		if c.Filters[i].Absent || c.Filters[i].Gone {
+			continue
+		}
+		rec, ferr := filters[n].end()
+		n++
+		err = errors.Join(err, ferr)
+		for _, l := range rec.outcome() {
+			if i > 0 && l.key != "fault" {
+				l.key = fmt.Sprintf("filter%d %s", i+1, l.key)
+			}
+			if _, name, _ := strings.Cut(l.key, "macro "); strings.HasSuffix(name, " i") && l.value != "(gone)" {
+				norm.add(l.value, "<id>")
+			}
+			out = append(out, l)
+		}
+	}
+	return norm.normalize(out), err
+}
+
+func (j *Judge) converse(t testing.TB, c *Case, norm *normalizer) (Outcome, error) {
+	if j.mta != nil {
+		return j.converseReal(t, c, norm)
+	}
+	return j.converseProfile(t, c, norm)
+}
+
+// replies returns what the client was told.
+func (p *player) outcome() (out Outcome) {
+	out = append(out, line{"replies", strings.Join(p.replies, ", ")})
+	out = append(out, p.refused...)
+	return append(out, line{"taken", fmt.Sprint(p.taken)})
+}
+
+// hide takes a unix socket away until the returned function is called.
+func hide(t testing.TB, spec string) func() {
+	path, ok := strings.CutPrefix(spec, "unix:")
+	if !ok {
+		t.Fatalf("%s is no unix socket, and only those can be gone", spec)
+	}
+	if err := os.Rename(path, path+"x"); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Rename(path+"x", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (j *Judge) converseReal(t testing.TB, c *Case, norm *normalizer) (Outcome, error) {
+	m := j.mta
+	norm.add(m.Host, "<host>")
+	s := &realServer{t: t, mta: m}
+	p := &player{s: s, count: make(map[string]int)}
+	err := p.play(c.Steps)
+	if s.d != nil {
+		s.d.Close()
+	}
+	out := p.outcome()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	err = errors.Join(err, m.Settle(ctx))
+	m.Sink.Answer(nil)
+	if err != nil {
+		return out, err
+	}
+	mails := m.Sink.Take()
+	out = append(out, line{"delivered", fmt.Sprint(len(mails))})
+	for i, mail := range mails {
+		d := delivery{from: path(mail.From), mail: mail}
+		for _, to := range mail.Rcpts {
+			d.to = append(d.to, path(to))
+		}
+		out = append(out, d.lines(nth("mail", i), m.Host)...)
+	}
+	if len(mails) >= p.taken && s.d != nil {
+		return out, nil
+	}
+	queue := m.Queue(t)
+	for i, q := range queue {
+		norm.add(q.ID, "<id>")
+		if q.State != peertest.Quarantined {
+			out = append(out, line{"deferred", string(q.State) + " " + q.Reason})
+			continue
+		}
+		reason := q.Reason
+		if reason == "" {
+			reason = "(no reason kept)"
+		}
+		out = append(out, line{"held", reason})
+		var text strings.Builder
+		for _, f := range q.Header {
+			fmt.Fprintf(&text, "%s:%s\r\n", f.Name, strings.ReplaceAll(f.Value, "\n", "\r\n"))
+		}
+		text.WriteString("\r\n" + strings.ReplaceAll(string(q.Body), "\n", "\r\n"))
+		d := delivery{from: "<" + q.Sender + ">", mail: &peertest.Mail{Data: []byte(text.String())}}
+		for _, to := range q.Rcpts {
+			d.to = append(d.to, "<"+to+">")
+		}
+		out = append(out, d.lines("held "+nth("mail", i), m.Host)...)
+	}
+	if len(queue) > 0 {
+		err = m.Purge()
+	}
+	return out, err
+}
+
+func nth(what string, i int) string {
+	if i == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s%d ", what, i+1)
+}
+
+// path shows an address with its parameters, but for those that MTAs make up.
+func path(p peertest.Path) string {
+	text := "<" + printable(p.Addr) + ">"
+	params := slices.Clone(p.Params)
+	slices.Sort(params)
+	for _, s := range params {
+		madeUp := strings.HasPrefix(s, "SIZE=") || strings.HasPrefix(s, "BODY=") || strings.EqualFold(s, "ORCPT=rfc822;"+p.Addr)
+		if !madeUp {
+			text += " " + printable(s)
+		}
+	}
+	return text
+}
+
+// A realServer is an MTA at the other end of an SMTP connection.
+type realServer struct {
+	t   testing.TB
+	mta *peertest.MTA
+	d   *peertest.Dialogue
+}
+
+func toAnswer(r peertest.Reply) (answer, error) {
+	if r.Err != nil {
+		if r.Code == 0 && !os.IsTimeout(r.Err) {
+			return answer{}, nil
+		}
+		return answer{}, r.Err
+	}
+	return answer{r.Code, r.Lines}, nil
+}
+
+func (s *realServer) dial(where string) (answer, error) {
+	addr := s.mta.Addr
+	switch where {
+	case "ipv6":
+		addr = s.mta.Addr6
+	case "submission":
+		addr = s.mta.Submission
+	}
+	if addr == "" {
+		return answer{}, fmt.Errorf("the setup does not listen for %s", where)
+	}
+	s.d = peertest.Dial(s.t, addr)
+	return toAnswer(s.d.Banner)
+}
+
+func (s *realServer) command(line string) (answer, error) { return toAnswer(s.d.Cmd(line)) }
+
+func (s *realServer) pipeline(lines []string) (out []answer, err error) {
+	for _, r := range s.d.Pipeline(lines...) {
+		a, aerr := toAnswer(r)
+		out, err = append(out, a), errors.Join(err, aerr)
+	}
+	return out, err
+}
+
+func (s *realServer) data(message string) (answer, error) { return toAnswer(s.d.Data(message)) }
+
+func (s *realServer) raw(text string) error { s.d.Write(text); return nil }
+
+func (s *realServer) startTLS() (answer, error) {
+	return toAnswer(s.d.StartTLS(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12,
+		CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}}))
+}
+
+func (s *realServer) auth(user, password string) (answer, error) {
+	return toAnswer(s.d.AuthPlain(user, password))
+}
+
+func (s *realServer) hangUp() error { s.d.Close(); return nil }
+
+func (s *realServer) local(l *letter) error {
+	from, _, _ := strings.Cut(strings.TrimPrefix(l.from, "<"), ">")
+	if from == "" {
+		from = "<>"
+	}
+	out := peertest.Letter{From: from, Data: l.message()}
+	for _, to := range l.to {
+		to, _, _ = strings.Cut(strings.TrimPrefix(to, "<"), ">")
+		out.To = append(out.To, to)
+	}
+	return s.mta.SubmitLocal(out)
+}
+
+func (s *realServer) refuseNext(verb, text, reply string) {
+	s.mta.Sink.Answer(func(v, arg string) string {
+		if v == verb && strings.Contains(arg, text) {
+			return reply
+		}
+		return ""
+	})
+}
