@@ -1,9 +1,10 @@
 package milter
 
 import (
-	"errors"
+	"bytes"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/gomilter/gomilter/internal/wire"
 )
@@ -22,9 +23,12 @@ type crlfReader struct {
 }
 
 func (c *crlfReader) Read(p []byte) (int, error) {
-	for len(c.out) == 0 {
-		if c.err != nil {
+	for tries := 0; len(c.out) == 0; tries++ {
+		switch {
+		case c.err != nil:
 			return 0, c.err
+		case tries == 100: // as bufio.Reader
+			return 0, io.ErrNoProgress
 		}
 		var n int
 		n, c.err = c.r.Read(c.in[:])
@@ -54,17 +58,23 @@ func (c *crlfReader) Read(p []byte) (int, error) {
 type bodyWriter struct {
 	c     *conn
 	small []byte // gathered, at most a chunk
-	left  bool   // something was written to the MTA
 	any   bool   // a frame was made
 	last  int    // bytes still to come, -1 when not known
 	final []byte // frame to send behind the last byte; nil once sent
 	bufs  net.Buffers
+
+	failed error // of writing to the MTA
 }
 
 func newBodyWriter(c *conn, body io.Reader, final []byte) *bodyWriter {
 	w := &bodyWriter{c: c, last: -1, final: final}
-	if known, ok := body.(interface{ Len() int }); ok {
-		w.last = known.Len()
+	switch body := body.(type) { // no other type's Len is believed
+	case *bytes.Reader:
+		w.last = body.Len()
+	case *bytes.Buffer:
+		w.last = body.Len()
+	case *strings.Reader:
+		w.last = body.Len()
 	}
 	return w
 }
@@ -85,9 +95,6 @@ func (w *bodyWriter) copyFrom(body io.Reader) (err error) {
 // Write implements io.Writer.
 func (w *bodyWriter) Write(p []byte) (int, error) {
 	n := len(p)
-	if w.any && w.final == nil {
-		return 0, errors.New("body is longer than its Len said")
-	}
 	if w.last >= 0 {
 		w.last = max(w.last-n, 0)
 	}
@@ -118,8 +125,12 @@ func (w *bodyWriter) gather(p []byte) error {
 
 func (w *bodyWriter) readFrom(r io.Reader) error {
 	w.small = make([]byte, 0, wire.ChunkSize)
+	nothing := 0
 	for {
 		k, err := r.Read(w.small[len(w.small):cap(w.small)])
+		if nothing++; k > 0 {
+			nothing = 0
+		}
 		w.small = w.small[:len(w.small)+k]
 		if len(w.small) == cap(w.small) {
 			w.add(w.small)
@@ -132,6 +143,8 @@ func (w *bodyWriter) readFrom(r io.Reader) error {
 			return nil
 		case err != nil:
 			return err
+		case nothing == 100: // as bufio.Reader
+			return io.ErrNoProgress
 		}
 	}
 }
@@ -153,11 +166,10 @@ func (w *bodyWriter) send(final bool) error {
 	if len(w.bufs) == 0 {
 		return nil
 	}
-	w.left = true
 	bufs := w.bufs
-	err := w.c.writeBuffers(&bufs)
+	w.failed = w.c.writeBuffers(&bufs)
 	w.bufs, w.small = w.bufs[:0], w.small[:0]
-	return err
+	return w.failed
 }
 
 // close sends what is left. An empty body is one empty frame.

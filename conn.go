@@ -65,6 +65,8 @@ type conn struct {
 	wmu     sync.Mutex   // held while writing
 
 	progressing atomic.Bool // progress is on its way: see returned
+	bodyLeft    atomic.Bool // something of the new body was written
+	smu         sync.Mutex  // held while scopes are ended from outside
 
 	took time.Duration // of the last hook, measured when somebody counts
 }
@@ -77,10 +79,15 @@ const (
 	connCalm          // and was told to save memory
 )
 
+// maxGathered bounds the answers gathered for an MTA that sends commands without
+// waiting for them.
+const maxGathered = 64 << 10
+
 var (
 	errNudged    = errors.New("go on in another goroutine")
 	errQuit      = errors.New("quit")
 	errAbandoned = errors.New("hook was abandoned")
+	errLost      = errors.New("connection given up")
 )
 
 // serve runs the connection to its end.
@@ -109,10 +116,13 @@ func (c *conn) serve() {
 
 // next handles one frame.
 func (c *conn) next() error {
-	if !c.wc.Buffered() {
+	waits := !c.wc.Buffered()
+	if waits || len(c.wc.Out()) > maxGathered {
 		if err := c.flush(); err != nil {
 			return err
 		}
+	}
+	if waits {
 		if !c.inMessage {
 			if c.idle.CompareAndSwap(connBusy, connIdle); c.set.stopping.Load() {
 				return errQuit
@@ -135,7 +145,7 @@ func (c *conn) next() error {
 		c.idle.Store(connBusy)
 	}
 	err = c.handle(cmd, payload)
-	if err == nil || err == errQuit || err == errAbandoned {
+	if err == nil || err == errQuit || err == errAbandoned || errors.Is(err, errLost) {
 		return err
 	}
 	return c.protocolError(cmd, at, err)
@@ -161,10 +171,10 @@ func (c *conn) protocolError(cmd byte, at int64, err error) error {
 	return &ProtocolError{Cmd: cmd, State: c.phase.stage(), Offset: at, Err: err}
 }
 
-// handle carries out one command. Its errors but errQuit and errAbandoned are the
-// peer's.
+// handle carries out one command. Its errors but errQuit, errAbandoned and
+// errLost are the peer's.
 func (c *conn) handle(cmd byte, p []byte) error {
-	c.pending = StageClose
+	c.pending, c.took = StageClose, 0
 	switch cmd {
 	case wire.CmdMacro:
 		return c.onMacro(p)
@@ -213,6 +223,9 @@ func (c *conn) onMacro(p []byte) error {
 		if err := c.abort(); err != nil {
 			return err
 		}
+	}
+	if c.granted.Protocol&st.NoBit() != 0 && st <= StageData {
+		c.macros.begin(st) // the command itself does not come
 	}
 	if !c.macros.set(st, pairs, c.srv.maxMacros()) {
 		c.limit(LimitMacros, "stage", st)
@@ -274,7 +287,10 @@ func (c *conn) onQuitNew() error {
 	err := c.close()
 	c.macros.clear()
 	c.connVerdict, c.client, c.helo = nil, Client{Family: FamilyUnknown}, nil
-	c.begun, c.hooks, c.phase = false, Hooks{}, phaseOffered
+	c.begun, c.hooks, c.afterUnknown = false, Hooks{}, false
+	if c.phase != phaseNew {
+		c.phase = phaseOffered
+	}
 	c.connScope.Store(newScope(c.set.ctx))
 	return err
 }
@@ -291,11 +307,11 @@ func (c *conn) onConnection(st Stage, p []byte) (err error) {
 			err = nil // nobody looks at it; libmilter does not even parse it
 		}
 	case StageHelo:
-		if c.arg, err = wire.OneString(p); err == nil {
+		if c.arg, err = firstString(p); err == nil {
 			c.helo = append(c.helo[:0], c.arg...)
 		}
 	case StageUnknown:
-		c.arg, err = wire.OneString(p)
+		c.arg, err = firstString(p)
 	}
 	if err != nil {
 		return err
@@ -318,6 +334,16 @@ func (c *conn) onConnection(st Stage, p []byte) (err error) {
 	return nil
 }
 
+// firstString decodes HELO and UNKNOWN. As in libmilter the payload ends in NUL,
+// and counts up to the first one.
+func firstString(p []byte) ([]byte, error) {
+	s, rest, err := wire.CutString(p)
+	if len(rest) > 0 && rest[len(rest)-1] != 0 {
+		err = wire.ErrUnterminated
+	}
+	return s, err
+}
+
 // onMessage handles MAIL to BODY.
 func (c *conn) onMessage(st Stage, p []byte) error {
 	var limit *answer
@@ -331,7 +357,9 @@ func (c *conn) onMessage(st Stage, p []byte) error {
 		c.rcpt.raw, c.rcpt.params, err = wire.Envelope(p)
 		if c.rcpts++; c.srv.maxRcpts() > 0 && c.rcpts > c.srv.maxRcpts() {
 			limit = rcptLimitAnswer
-			c.limit(LimitRcpts, "recipients", c.rcpts)
+			if c.rcpts == c.srv.maxRcpts()+1 {
+				c.limit(LimitRcpts, "recipients", c.rcpts)
+			}
 		}
 	case StageData:
 		c.macros.begin(st)
@@ -397,7 +425,7 @@ func (c *conn) onEnd(p []byte) error {
 	}
 	// What is gathered must not wait for a hook that may take minutes.
 	if err := c.flush(); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errLost, err)
 	}
 	a, err := c.ask(StageEnd, c.owed())
 	if err != nil {
@@ -421,6 +449,7 @@ func (c *conn) onEnd(p []byte) error {
 // finishBody sends the edits, the new body and the verdict. The reader of the
 // body is the filter's code, so it is guarded like a hook.
 func (c *conn) finishBody(body io.Reader, a *answer) error {
+	c.bodyLeft.Store(false)
 	w := newBodyWriter(c, body, frameOf(a))
 	var err error
 	fault := c.guarded(StageEnd, true, func() { err = w.copyFrom(body) })
@@ -430,13 +459,16 @@ func (c *conn) finishBody(body io.Reader, a *answer) error {
 	case fault != nil:
 		err = fault
 	}
-	switch {
+	switch left := c.bodyLeft.Load(); {
 	case err == nil:
-	case w.left:
-		return fmt.Errorf("new body broke off: %w", err)
+	case w.failed != nil:
+		return fmt.Errorf("%w: %w", errLost, w.failed)
 	default:
-		c.wc.SetOut(c.wc.Out()[:0])
 		c.fault(&HookError{StageEnd, FaultBody, err})
+		if left {
+			return fmt.Errorf("%w: new body broke off: %w", errLost, err)
+		}
+		c.wc.SetOut(c.wc.Out()[:0])
 		a = c.srv.faultAnswer()
 		c.send(a)
 	}
@@ -480,6 +512,8 @@ func (c *conn) judge(st Stage, a *answer) error {
 		return &HookError{st, FaultAnswer, errors.New("no reply")}
 	case a.err != nil:
 		return &HookError{st, FaultAnswer, a.err}
+	case a.code == 0:
+		return &HookError{st, FaultAnswer, errors.New("empty Refusal")}
 	case a != continueAnswer && a != skipAnswer && st != StageEnd && c.silent&st.NoReplyBit() != 0:
 		return &HookError{st, FaultAnswer, fmt.Errorf("silent stage answered %q", a.name)}
 	}
@@ -526,11 +560,15 @@ func (c *conn) flush() error {
 	return c.wc.Flush()
 }
 
+// writeBuffers writes a part of a new body.
 func (c *conn) writeBuffers(bufs *net.Buffers) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	c.bodyLeft.Store(true)
 	return c.wc.WriteBuffers(bufs)
 }
+
+var progressFrame = []byte{0, 0, 0, 1, wire.ReplyProgress}
 
 // writeProgress tells the MTA that a hook is at work. It is called while one
 // runs, with wmu held.
@@ -538,7 +576,7 @@ func (c *conn) writeProgress() error {
 	if err := c.wc.Flush(); err != nil {
 		return err
 	}
-	return c.wc.Write([]byte{0, 0, 0, 1, wire.ReplyProgress})
+	return c.wc.Write(progressFrame)
 }
 
 // startMessage begins a message, by MAIL or by the first step of one that the
@@ -569,6 +607,7 @@ func (c *conn) endMessage() {
 	}
 	c.edits.close()
 	c.msgVerdict = nil
+	c.macros.endMessage(c.granted.Protocol)
 }
 
 // abort ends a message without a verdict, if one is open.
@@ -585,8 +624,8 @@ func (c *conn) abort() error {
 		err = c.run(StageAbort, c.hooks.Abort)
 	}
 	if err != errAbandoned {
-		c.endMessage()
 		c.verdict(StageAbort, abortAnswer)
+		c.endMessage()
 	}
 	return err
 }
@@ -681,9 +720,6 @@ func (c *conn) call(st Stage) (a *answer, err error) {
 // faults are reported, for there is nothing to answer.
 func (c *conn) run(st Stage, hook func(context.Context)) error {
 	ctx := c.connScope.Load()
-	if st == StageAbort {
-		ctx = c.msgScope.Load()
-	}
 	err := c.guarded(st, false, func() { hook(ctx) })
 	if err == nil || err == errAbandoned {
 		return err
@@ -743,6 +779,8 @@ func (c *conn) crashed(st Stage, v uint64, panicked any) error {
 }
 
 func (c *conn) renewScopes() {
+	c.smu.Lock()
+	defer c.smu.Unlock()
 	c.expired.Store(false)
 	if s := c.msgScope.Load(); s != nil && s.Err() != nil {
 		c.msgScope.Store(newScope(c.set.ctx))

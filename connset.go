@@ -177,7 +177,8 @@ func (set *connSet) drain(timeout time.Duration) {
 		return
 	}
 	for _, c := range set.all() {
-		c.endScopes(context.Canceled)
+		v, _, _ := c.guard.load()
+		c.endScopes(v, context.Canceled)
 		c.wc.NetConn().Close()
 	}
 	if set.emptied(set.srv.grace()) {

@@ -43,8 +43,9 @@ type Edits struct {
 	over    bool
 	size    int // bytes queued
 	changes []headerChange
-	buf     []byte // frames of the changes
-	adds    []byte // frames in the order of the calls
+	change  headerChange // just made
+	buf     []byte       // frames of the changes
+	adds    []byte       // frames in the order of the calls
 	env     []byte
 	hold    []byte
 	body    io.Reader
@@ -120,7 +121,6 @@ func (e *Edits) ChangeHeader(name string, n int, value string) error {
 		return fmt.Errorf("%w: there is no header field number %d, the first is 1", ErrEdit, n)
 	}
 	return e.queue(CanChangeHeaders, &e.buf, func(b []byte) []byte {
-		e.changes = slices.DeleteFunc(e.changes, func(c headerChange) bool { return c.index == n && strings.EqualFold(c.name, name) })
 		b, at := wire.BeginFrame(b, wire.ReplyChangeHeader)
 		b = appendUint32(b, uint32(n))
 		if value == "" {
@@ -129,7 +129,7 @@ func (e *Edits) ChangeHeader(name string, n int, value string) error {
 			b = e.appendHeader(b, name, value)
 		}
 		b = wire.EndFrame(b, at)
-		e.changes = append(e.changes, headerChange{name, n, at, len(b)})
+		e.change = headerChange{name, n, at, len(b)}
 		return b
 	})
 }
@@ -194,7 +194,7 @@ func (e *Edits) Quarantine(reason string) error {
 		return err
 	}
 	return e.queue(CanQuarantine, &e.hold, func(b []byte) []byte {
-		b, at := wire.BeginFrame(b[:0], wire.ReplyQuarantine)
+		b, at := wire.BeginFrame(b, wire.ReplyQuarantine)
 		return wire.EndFrame(wire.AppendString(b, reason), at)
 	})
 }
@@ -252,18 +252,23 @@ func (e *Edits) queue(need Actions, buf *[]byte, frame func([]byte) []byte) erro
 	if err := e.allowed(need); err != nil {
 		return err
 	}
-	old := *buf
-	*buf = frame(old)
-	n := max(len(*buf)-len(old), 0)
+	old := len(*buf)
+	b := frame(*buf)
+	n := len(b) - old
 	if limit := e.c.srv.maxEditBytes(); n-wire.HeadSize > e.c.granted.Protocol.DataSize() || limit > 0 && e.size+n > limit {
-		*buf = old
-		if buf == &e.buf {
-			e.changes = e.changes[:len(e.changes)-1]
-		}
 		e.c.limit(LimitEdits, "bytes", e.size+n)
 		return fmt.Errorf("%w: %d bytes", ErrEditLimit, e.size+n)
 	}
+	*buf = b
 	e.size += n
+	switch buf {
+	case &e.buf: // of several changes to one field the last counts
+		now := e.change
+		e.changes = slices.DeleteFunc(e.changes, func(c headerChange) bool { return c.index == now.index && strings.EqualFold(c.name, now.name) })
+		e.changes = append(e.changes, now)
+	case &e.hold: // of several reasons, too
+		e.hold = b[old:]
+	}
 	return nil
 }
 
@@ -274,10 +279,11 @@ func (e *Edits) close() {
 	e.mu.Unlock()
 }
 
-// drop forgets what was queued.
+// drop forgets what was queued, and takes nothing more.
 func (e *Edits) drop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.over = true
 	e.changes, e.buf, e.adds, e.env, e.hold, e.body = nil, nil, nil, nil, nil, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gomilter/gomilter/internal/wire"
 )
@@ -83,6 +84,9 @@ func (r *Refusal) build(class byte, text []string) error {
 		return fmt.Errorf("milter: %w: %d lines, at most %d", ErrReply, len(r.lines), maxReplyLines)
 	}
 	for _, line := range r.lines {
+		if !utf8.ValidString(line) {
+			return fmt.Errorf("milter: %w: %q is not UTF-8", ErrReply, line)
+		}
 		if i := strings.IndexFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }); i >= 0 {
 			return fmt.Errorf("milter: %w: control character %q in %q", ErrReply, line[i], line)
 		}

@@ -42,7 +42,7 @@ type Server struct {
 	MaxRcpts       int // recipients of a message; 0 means 1000. Further ones are answered 452
 	MaxHeaders     int // header fields of a message; 0 means 1000. More are answered 552
 	MaxHeaderBytes int // their bytes; 0 means 1 MiB. More are answered 552
-	MaxMacros      int // macros at one stage; 0 means 256. Further ones are left out
+	MaxMacros      int // macros at one stage; 0 means 256. Further ones, and those past 32 KiB in all, are left out
 	MaxEditBytes   int // edits queued for a message without the body; 0 means 8 MiB. Further ones return ErrEditLimit
 	MaxAbandoned   int // hooks that overstayed and still run; 0 means 100. While there are as many, new connections are answered tempfail
 
@@ -155,10 +155,12 @@ func (s *Server) Ready() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.sets) == 0 {
-		return errors.New("milter: server does not serve")
+	for set := range s.sets {
+		if !set.stopping.Load() {
+			return nil
+		}
 	}
-	return nil
+	return errors.New("milter: server does not serve")
 }
 
 func (s *Server) tooManyAbandoned() error {

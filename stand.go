@@ -24,10 +24,9 @@ func (d *stand) negotiate(version uint32) {
 // serve answers until the MTA leaves or the server stops.
 func (d *stand) serve() {
 	for {
-		if !d.wc.Buffered() {
-			if d.wc.Flush() != nil || d.set.stopping.Load() {
-				return
-			}
+		waits := !d.wc.Buffered()
+		if (waits || len(d.wc.Out()) > maxGathered) && d.wc.Flush() != nil || waits && d.set.stopping.Load() {
+			return
 		}
 		cmd, p, err := d.wc.Next()
 		if err != nil {

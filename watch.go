@@ -61,11 +61,11 @@ func (c *conn) look(w *watched, now time.Time) {
 		c.abandon(v, context.DeadlineExceeded, &HookError{st, FaultHang, errors.New("no answer within " + age.Round(time.Millisecond).String())})
 	case limit > 0 && age >= limit && !w.ended:
 		w.ended = true
-		c.endScopes(context.DeadlineExceeded)
+		c.endScopes(v, context.DeadlineExceeded)
 	case c.wc.Gone() && !w.ended:
 		w.ended = true
-		c.endScopes(context.Canceled)
-	case mode == modeRunning && (st == StageEnd || st <= StageUnknown && c.postfix.Load() && c.answers(st)) && s.progressInterval() > 0 && now.Sub(w.progress) >= s.progressInterval():
+		c.endScopes(v, context.Canceled)
+	case (mode == modeRunning || !c.bodyLeft.Load()) && (st == StageEnd || st <= StageUnknown && c.postfix.Load() && c.answers(st)) && s.progressInterval() > 0 && now.Sub(w.progress) >= s.progressInterval():
 		w.progress = now
 		c.set.wg.Go(func() { c.sendProgress(v) })
 	}
@@ -77,16 +77,29 @@ func (c *conn) sendProgress(v uint64) {
 	defer c.wmu.Unlock()
 	c.progressing.Store(true)
 	defer c.progressing.Store(false)
-	if now, _, _ := c.guard.load(); now != v {
-		return
+	now, _, mode := c.guard.load()
+	var err error
+	switch {
+	case now != v || mode == modeWriting && c.bodyLeft.Load():
+	case mode == modeWriting: // the edits gathered wait for the body
+		err = c.wc.Write(progressFrame)
+	default:
+		err = c.writeProgress()
 	}
-	if err := c.writeProgress(); err != nil {
-		c.endScopes(context.Canceled)
+	if err != nil {
+		c.endScopes(v, context.Canceled)
 	}
 }
 
-func (c *conn) endScopes(err error) {
+// endScopes ends the contexts of the hook v, unless it has returned: the next
+// hook shall not see them ended. See returned.
+func (c *conn) endScopes(v uint64, err error) {
+	c.smu.Lock()
+	defer c.smu.Unlock()
 	c.expired.Store(true)
+	if now, _, _ := c.guard.load(); now != v {
+		return
+	}
 	for _, p := range []*scope{c.msgScope.Load(), c.connScope.Load()} {
 		if p != nil {
 			p.end(err)
@@ -97,11 +110,11 @@ func (c *conn) endScopes(err error) {
 // abandon leaves a hook and its goroutine to themselves and goes on with the
 // connection. It does nothing when the hook returned at the last moment.
 func (c *conn) abandon(v uint64, ctxErr error, fault *HookError) {
+	c.endScopes(v, ctxErr)
 	if !c.guard.abandon(v) {
 		return
 	}
 	c.srv.abandoned.Add(1)
-	c.endScopes(ctxErr)
 	c.fault(fault)
 	if v&modeMask == modeWriting { // who knows what of the new body has left
 		c.wc.NetConn().Close()

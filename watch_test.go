@@ -771,13 +771,13 @@ func TestFrameTime(t *testing.T) {
 				go func() {
 					for _, b := range frames("U" + strings.Repeat("x", 100) + "\x00") {
 						if _, err := p.nc.Write([]byte{b}); err != nil {
-							t.Log(time.Now(), err)
 							return
 						}
 						time.Sleep(5 * time.Second)
 					}
 				}()
 				takes(t, "closing a dribbling connection", 60*time.Second, 4*time.Second, p.closed)
+				time.Sleep(10 * time.Second) // the writer notices
 			})
 		})
 	}
@@ -789,6 +789,7 @@ func TestWriteTime(t *testing.T) {
 		p := serve(t, filter(n.hooks(nil))).dial(t)
 		p.greet()
 		p.write(mailFrame) // and never read the answer
+		synctest.Wait()
 		n.take()
 		time.Sleep(9 * time.Second)
 		n.want(t)
