@@ -34,6 +34,7 @@ mkdir -p "$prefix"
 exec 9>"$prefix/.lock"
 flock 9
 
+stale="if the package lists of this machine are old, run apt-get update and try again"
 log=$(mktemp)
 work=
 policy=
@@ -75,7 +76,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 	mapfile -t missing < <(absent "${missing[@]}")
 	if [ ${#missing[@]} -gt 0 ]; then
 		grep '^[EW]:' "$log" | sort -u >&2 || tail -n 20 "$log" >&2
-		fail "these packages could not be installed: ${missing[*]}"
+		fail "these packages could not be installed: ${missing[*]}" "$stale"
 	fi
 fi
 
@@ -96,7 +97,7 @@ if [ "$(cat "$prefix/.stamp" 2>/dev/null)" != "$stamp" ]; then
 		update
 		(cd "$prefix/deb" && apt download "$p") >>"$log" 2>&1 || {
 			grep '^[EW]:' "$log" >&2 || true
-			fail "package $p could not be downloaded"
+			fail "package $p could not be downloaded" "$stale"
 		}
 	done
 	work=$(mktemp -d "$prefix/.work.XXXXXX")

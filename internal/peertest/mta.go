@@ -81,6 +81,7 @@ type MTA struct {
 	impl    impl
 	proc    *process
 	logging *logReader
+	claims  []net.PacketConn // of its ports
 	stopped sync.Once
 }
 
@@ -151,36 +152,51 @@ func startMTA(dir string, kind Kind, cfg Config) (*MTA, error) {
 	if cfg.Submission && len(cfg.Auth) == 0 {
 		return nil, fmt.Errorf("peertest: %s: Submission needs Auth", kind)
 	}
-	port, err := freePort()
-	if err != nil {
-		return nil, err
+	if cfg.IPv6 && !haveIPv6() {
+		return nil, fmt.Errorf("peertest: %s: this machine has no ::1", kind)
 	}
-	m.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	if cfg.IPv6 {
-		if !haveIPv6() {
-			return nil, fmt.Errorf("peertest: %s: this machine has no ::1", kind)
-		}
-		m.Addr6 = net.JoinHostPort("::1", strconv.Itoa(port))
-	}
-	if cfg.Submission {
-		if port, err = freePort(); err != nil {
-			return nil, err
-		}
-		m.Submission = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	}
-	if cfg.TLS {
-		if err := writeCertificate(m.Host, m.path("tls")); err != nil {
-			return nil, err
-		}
-	}
-	if m.logging, err = listenLog(m.logSocket(), m.Log); err != nil {
-		return nil, err
-	}
-	if m.proc, err = m.impl.start(m); err != nil {
-		m.logging.stop()
+	if err := m.start(); err != nil {
+		m.Stop() // then the log has all that was said
 		return nil, fmt.Errorf("peertest: %s does not start: %w; its log:\n%s", kind, err, m.Log.tail())
 	}
 	return m, nil
+}
+
+func (m *MTA) start() error {
+	port, err := m.claimPort()
+	if err != nil {
+		return err
+	}
+	m.Addr = net.JoinHostPort("127.0.0.1", port)
+	if m.cfg.IPv6 {
+		m.Addr6 = net.JoinHostPort("::1", port)
+	}
+	if m.cfg.Submission {
+		if port, err = m.claimPort(); err != nil {
+			return err
+		}
+		m.Submission = net.JoinHostPort("127.0.0.1", port)
+	}
+	if m.cfg.TLS {
+		if err := writeCertificate(m.Host, m.path("tls")); err != nil {
+			return err
+		}
+	}
+	if m.logging, err = listenLog(m.logSocket(), m.Log); err != nil {
+		return err
+	}
+	m.proc, err = m.impl.start(m)
+	return err
+}
+
+// claimPort takes a port until the MTA is stopped.
+func (m *MTA) claimPort() (string, error) {
+	port, claim, err := freePort()
+	if err != nil {
+		return "", err
+	}
+	m.claims = append(m.claims, claim)
+	return strconv.Itoa(port), nil
 }
 
 // launch starts the daemon and waits until its log has all of ready.
@@ -202,8 +218,15 @@ func (m *MTA) launch(cmd *exec.Cmd, ready ...string) (*process, error) {
 // Stop stops the MTA at once, whatever it is doing. Doing it again does nothing.
 func (m *MTA) Stop() {
 	m.stopped.Do(func() {
-		m.proc.stop(syscall.SIGTERM)
-		m.logging.stop()
+		if m.proc != nil {
+			m.proc.stop(syscall.SIGTERM)
+		}
+		if m.logging != nil {
+			m.logging.stop()
+		}
+		for _, c := range m.claims {
+			c.Close()
+		}
 	})
 }
 

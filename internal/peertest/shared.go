@@ -42,6 +42,9 @@ func Shared(t testing.TB, kind Kind) *Rig {
 		t.Fatal(s.err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("end of %s's log:\n%s", kind, s.rig.Log.tail())
+		}
 		if err := s.tidy(); err != nil {
 			t.Error(err)
 		}

@@ -273,3 +273,11 @@ func (s *realServer) refuseNext(verb, text, reply string) {
 		return ""
 	})
 }
+
+// String names the judge.
+func (j *Judge) String() string {
+	if j.mta != nil {
+		return "real " + string(j.Kind)
+	}
+	return "mta as " + string(j.Kind)
+}

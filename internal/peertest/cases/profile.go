@@ -1,17 +1,258 @@
 package cases
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/gomilter/gomilter/internal/peertest"
+	"github.com/gomilter/gomilter/mta"
 )
 
-// NewProfile makes a judge of package mta's profile of an MTA.
+// NewProfile makes a judge of package mta's profile of an MTA, set up like the
+// real ones.
 func NewProfile(t testing.TB, kind peertest.Kind, name string) *Judge {
 	return newJudge(t, kind, name)
 }
 
-func (j *Judge) converseProfile(t testing.TB, c *Case, norm *normalizer) (Outcome, error) {
-	return nil, errors.New("not yet")
+// host is the name the profiles give themselves.
+const host = "mta.example.org"
+
+func (j *Judge) client() *mta.Client {
+	c := &mta.Client{
+		Profile:  mta.Sendmail,
+		Hostname: host,
+		Macros:   map[string]string{},
+		MakeUp:   true,
+		Received: true,
+		Timeouts: mta.Timeouts{Connect: j.setup.command, Write: j.setup.command, Command: j.setup.command, Content: j.setup.content},
+	}
+	// All mail goes to one host, by the mailer that the real ones have for it.
+	c.Route = func(addr string) (string, string, string) { return "relay", "[127.0.0.1]", addr }
+	if j.Kind == peertest.Postfix {
+		c.Profile = mta.Postfix
+		c.Route = func(addr string) (string, string, string) { return "smtp", "[127.0.0.1]:25", addr }
+	}
+	if err := c.Failure.UnmarshalText([]byte(j.setup.action)); err != nil {
+		panic(err)
+	}
+	for _, sw := range j.switches {
+		c.Milters = append(c.Milters, mta.Milter{Address: sw.Spec})
+	}
+	if j.setup.macros != nil {
+		c.Lists = make(map[mta.Stage]string)
+		for name, list := range j.setup.macros {
+			if name == "eom" {
+				name = "end"
+			}
+			c.Lists[stageNames[name]] = list
+		}
+	}
+	return c
 }
+
+func (j *Judge) converseProfile(t testing.TB, c *Case, norm *normalizer) (Outcome, error) {
+	norm.add(host, "<host>")
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	s := &profileServer{ctx: ctx, client: j.client()}
+	p := &player{s: s, count: make(map[string]int)}
+	err := p.play(c.Steps)
+	if s.session != nil {
+		err = errors.Join(err, s.session.Close())
+	}
+	out := p.outcome()
+	out = append(out, line{"delivered", fmt.Sprint(len(s.delivered))})
+	for i, d := range s.delivered {
+		out = append(out, d.lines(nth("mail", i), host)...)
+	}
+	for i, d := range s.held {
+		out = append(out, line{"held", d.reason})
+		out = append(out, d.lines("held "+nth("mail", i), host)...)
+	}
+	return out, err
+}
+
+// A profileServer is an SMTP server that asks package mta what an MTA would say.
+type profileServer struct {
+	ctx       context.Context
+	client    *mta.Client
+	session   *mta.Session
+	closed    bool
+	delivered []delivery
+	held      []delivery
+}
+
+func (s *profileServer) dial(where string) (answer, error) {
+	conn := mta.Conn{Name: "localhost", Addr: netip.MustParseAddrPort("127.0.0.1:40000")}
+	switch where {
+	case "ipv6":
+		conn = mta.Conn{Addr: netip.MustParseAddrPort("[::1]:40000")}
+	case "submission":
+		s.client.Macros["daemon_name"] = map[mta.Profile]string{mta.Sendmail: "MSA", mta.Postfix: "ORIGINATING"}[s.client.Profile]
+	}
+	session, out, err := s.client.Connect(s.ctx, conn)
+	s.session = session
+	return s.answer(220, out, err)
+}
+
+// answer returns what the client is told; ok is the code when all is well.
+func (s *profileServer) answer(ok int, out mta.Outcome, err error) (answer, error) {
+	switch {
+	case errors.Is(err, mta.ErrClosed):
+		return answer{}, nil
+	case err != nil:
+		return answer{}, err
+	case out.Reply != nil:
+		return answer{out.Reply.Code, out.Reply.Lines()}, nil
+	}
+	return answer{ok, []string{fmt.Sprintf("%d ok", ok)}}, nil
+}
+
+// own are the refusals of the real MTAs' own rules.
+var own = map[mta.Profile]map[string]mta.Reply{
+	mta.Sendmail: {
+		"mta-reject":   {Code: 550, Enhanced: "5.1.1", Text: []string{"%s... recipient refused by the MTA"}},
+		"mta-tempfail": {Code: 450, Enhanced: "4.2.0", Text: []string{"%s... recipient deferred by the MTA"}},
+		"mta-unknown":  {Code: 550, Enhanced: "5.1.1", Text: []string{"%s... User unknown"}},
+	},
+	mta.Postfix: {
+		"mta-reject":   {Code: 550, Enhanced: "5.1.1", Text: []string{"%s: Recipient address rejected: recipient refused by the MTA"}},
+		"mta-tempfail": {Code: 450, Enhanced: "4.2.0", Text: []string{"%s: Recipient address rejected: recipient deferred by the MTA"}},
+		"mta-unknown":  {Code: 550, Enhanced: "5.1.1", Text: []string{"%s: Recipient address rejected: User unknown"}},
+	},
+}
+
+func (s *profileServer) command(line string) (answer, error) {
+	if s.session.Closed() {
+		return answer{}, nil
+	}
+	verb, arg, _ := strings.Cut(line, " ")
+	switch strings.ToUpper(verb) {
+	case "EHLO", "HELO":
+		out, err := s.session.Helo(s.ctx, arg)
+		return s.answer(250, out, err)
+	case "MAIL":
+		addr, params := cutPath(arg)
+		out, err := s.session.Mail(s.ctx, addr, params...)
+		return s.answer(250, out, err)
+	case "RCPT":
+		addr, params := cutPath(arg)
+		local, _, _ := strings.Cut(strings.TrimPrefix(addr, "<"), "@")
+		if r, ok := own[s.client.Profile][local]; ok {
+			r.Text = []string{fmt.Sprintf(r.Text[0], addr)}
+			err := s.session.RcptRefused(s.ctx, addr, r, params...)
+			return s.answer(0, mta.Outcome{Reply: &r}, err)
+		}
+		out, err := s.session.Rcpt(s.ctx, addr, params...)
+		return s.answer(250, out, err)
+	case "DATA":
+		out, err := s.session.Data(s.ctx)
+		return s.answer(354, out, err)
+	case "RSET":
+		return s.answer(250, mta.Outcome{}, s.session.Reset(s.ctx))
+	case "QUIT":
+		return s.answer(221, mta.Outcome{}, s.session.Quit(s.ctx))
+	case "NOOP":
+		return answer{250, nil}, nil
+	case "VRFY":
+		return answer{252, nil}, nil
+	}
+	out, err := s.session.Unknown(s.ctx, line)
+	if err == nil && out.Reply == nil {
+		text := fmt.Sprintf("500 5.5.1 Command unrecognized: %q", line)
+		if s.client.Profile == mta.Postfix {
+			text = "500 5.5.2 Error: command not recognized"
+		}
+		return answer{500, []string{text}}, nil
+	}
+	return s.answer(500, out, err)
+}
+
+// cutPath parts "FROM:<a@b> SIZE=1".
+func cutPath(arg string) (addr string, params []string) {
+	_, arg, _ = strings.Cut(arg, ":")
+	arg = strings.TrimSpace(arg)
+	end := strings.IndexByte(arg, '>') + 1
+	if end == 0 {
+		if end = strings.IndexByte(arg, ' '); end < 0 {
+			end = len(arg)
+		}
+	}
+	return arg[:end], strings.Fields(arg[end:])
+}
+
+func (s *profileServer) pipeline(lines []string) (out []answer, err error) {
+	for _, l := range lines {
+		a, aerr := s.command(l)
+		out, err = append(out, a), errors.Join(err, aerr)
+	}
+	return out, err
+}
+
+func (s *profileServer) data(text string) (answer, error) {
+	if s.session.Closed() {
+		return answer{}, nil
+	}
+	if !strings.HasSuffix(text, "\r\n") {
+		text += "\r\n"
+	}
+	res, err := s.session.Message(s.ctx, []byte(text))
+	if err != nil || res.Reply != nil {
+		var out mta.Outcome
+		if res != nil {
+			out.Reply = res.Reply
+		}
+		return s.answer(0, out, err)
+	}
+	if res.Verdict != mta.Discard && len(res.Envelope.Rcpts) > 0 {
+		d := delivery{from: envelopePath(res.Envelope.From, res.Envelope.FromArgs), mail: &peertest.Mail{Data: res.Message.Bytes()}}
+		for _, r := range res.Envelope.Rcpts {
+			d.to = append(d.to, envelopePath(r.Address, r.Args))
+		}
+		if res.Quarantine != nil {
+			d.reason = *res.Quarantine
+			s.held = append(s.held, d)
+		} else {
+			s.delivered = append(s.delivered, d)
+		}
+	}
+	return answer{250, nil}, nil
+}
+
+func envelopePath(addr string, args []string) string {
+	args = slices.Clone(args)
+	return path(peertest.Path{Addr: addr, Params: args})
+}
+
+func (s *profileServer) raw(string) error { return nil }
+
+func (s *profileServer) startTLS() (answer, error) {
+	err := s.session.StartTLS(s.ctx)
+	s.session.SetMacros(map[string]string{"tls_version": "TLSv1.2", "cipher": "ECDHE-ECDSA-AES128-GCM-SHA256", "cipher_bits": "128", "verify": "NO"})
+	return s.answer(220, mta.Outcome{}, err)
+}
+
+func (s *profileServer) auth(user, _ string) (answer, error) {
+	macros := map[string]string{"auth_type": "PLAIN", "auth_authen": user}
+	if s.client.Profile == mta.Postfix {
+		macros["auth_authen"] += "@" + host
+	} else {
+		macros["auth_ssf"] = "0"
+	}
+	s.session.SetMacros(macros)
+	return answer{235, nil}, nil
+}
+
+func (s *profileServer) hangUp() error { return s.session.Lost(s.ctx) }
+
+func (s *profileServer) local(*letter) error {
+	return errors.New("package mta has no local submission")
+}
+
+func (s *profileServer) refuseNext(string, string, string) {}
