@@ -2,10 +2,14 @@ package peertest
 
 import (
 	"cmp"
+	"crypto/sha256"
+	_ "embed"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -41,6 +45,9 @@ func need(t testing.TB, programs ...string) {
 			missing = append(missing, p)
 		}
 	}
+	if stamp, _ := os.ReadFile(installed(".stamp")); strings.TrimSpace(string(stamp)) != wantStamp() {
+		missing = append(missing, "an installation in "+prefix()+" by this version of install.sh")
+	}
 	if _, err := user.Lookup(postfixUser); err != nil {
 		missing = append(missing, "user "+postfixUser)
 	}
@@ -51,6 +58,17 @@ func need(t testing.TB, programs ...string) {
 		t.Fatalf("peertest: missing: %q\nInstall the peers as root with: make peers (or internal/peertest/install.sh)\n"+
 			"To leave them out, run the tests without -tags peers.", missing)
 	}
+}
+
+//go:embed install.sh
+var installScript string
+
+//go:embed testdata/peershim.c
+var shimSource string
+
+// wantStamp is what install.sh leaves when it is through.
+func wantStamp() string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(prefix()+"\n"+installScript+shimSource)))[:32]
 }
 
 func isFile(path string) bool {
