@@ -46,31 +46,34 @@ func New(rules ...Rule) func(*milter.Session) milter.Hooks {
 type conn struct {
 	s     *milter.Session
 	rules []Rule
-	msg   struct { // what is known of the message under way
-		from  string
-		rcpts []string
-		hit   *Rule
-		marks int
-	}
+	msg   message
+}
+
+// A message is what is known of the one under way.
+type message struct {
+	from           string
+	rcpts, refused []string
+	hit            *Rule
+	marks          int
 }
 
 func (c *conn) hooks() milter.Hooks {
 	return milter.Hooks{
 		Mail: c.mail, Rcpt: c.rcpt, Header: c.header, EndOfHeaders: c.endOfHeaders, End: c.end,
-		Abort:   func(context.Context) { c.log("none", "the client gave the message up") },
+		Abort:   c.abort,
 		Silent:  milter.Stages(milter.StageMail, milter.StageHeader), // the MTA need not wait for these
 		Actions: milter.CanAddHeaders | milter.CanChangeHeaders,
 	}
 }
 
 func (c *conn) mail(_ context.Context, m *milter.Mail) milter.MailReply {
-	c.msg.from, c.msg.rcpts, c.msg.hit, c.msg.marks = m.Address(), nil, nil, 0
+	c.msg = message{from: m.Address()}
 	return milter.Continue
 }
 
 func (c *conn) rcpt(_ context.Context, r *milter.Rcpt) milter.RcptReply {
 	if strings.EqualFold(r.Local(), "mailer-daemon") {
-		c.s.Log().Info("recipient", "from", c.msg.from, "rcpt", r.Address(), "verdict", "reject", "why", "mailer-daemon")
+		c.msg.refused = append(c.msg.refused, r.Address())
 		return milter.Reject(550, "5.1.1", "MAILER-DAEMON sends mail but takes none")
 	}
 	c.msg.rcpts = append(c.msg.rcpts, r.Address())
@@ -113,6 +116,14 @@ func (c *conn) end(_ context.Context, e *milter.Edits) milter.EndReply {
 	return milter.Accept
 }
 
+func (c *conn) abort(context.Context) {
+	if len(c.msg.rcpts) == 0 && len(c.msg.refused) > 0 {
+		c.log("reject", "mailer-daemon")
+	} else {
+		c.log("none", "the client gave the message up")
+	}
+}
+
 func (c *conn) fail(err error) milter.EndReply {
 	c.log("tempfail", err.Error())
 	return milter.DefaultTempFail
@@ -121,5 +132,5 @@ func (c *conn) fail(err error) milter.EndReply {
 func (c *conn) log(verdict, why string) {
 	user, _ := c.s.Macro("{auth_authen}")
 	c.s.Log().Info("message", "queue", c.s.QueueID(), "from", c.msg.from, "user", user,
-		"rcpts", c.msg.rcpts, "verdict", verdict, "why", why)
+		"rcpts", c.msg.rcpts, "refused", c.msg.refused, "verdict", verdict, "why", why)
 }

@@ -1,0 +1,63 @@
+// Command gomilter serves mail filters to Sendmail and Postfix, and drives them
+// as those would. See gomilter --help.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// The verbs; each has a file of its own.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Serve the sample filter to MTAs."`
+	MTA     mtaCmd     `cmd:"" name:"mta" help:"Be the MTA: put a message, or what comes by SMTP, through milters."`
+	Bench   benchCmd   `cmd:"" help:"Load a milter and measure it."`
+	Config  configCmd  `cmd:"" help:"Print the lines that attach a milter to an MTA."`
+	Demo    demoCmd    `cmd:"" help:"Watch real messages go by SMTP through a filter into a Maildir."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// stdio is what a verb reads and writes: answers go to out, everything else to err.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() { os.Exit(run(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr})) }
+
+// run runs one verb and returns the exit code.
+func run(args []string, std stdio) (code int) {
+	code = -1 // set when kong printed what was asked for
+	parser, err := kong.New(new(cli),
+		kong.Name("gomilter"),
+		kong.Description("Mail filters for Sendmail and Postfix, and what it takes to try them.\n\n"+
+			"A milter's SPEC is unix:/path, local:/path, /path, inet:port@host, inet6:port@[host], host:port or, to serve, fd://N."),
+		kong.Writers(std.out, std.err),
+		kong.Exit(func(c int) { code = c }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Bind(std),
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		panic(err) // the grammar above is wrong
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+		std.out = std.err
+		parser.Stdout = std.err
+		defer func() { code = exitUsage }()
+	}
+	ctx, err := parser.Parse(args)
+	switch {
+	case code >= 0:
+	case err != nil:
+		fmt.Fprintf(std.err, "gomilter: %v\nTry \"gomilter --help\", or \"gomilter VERB --help\".\n", err)
+		code = exitUsage
+	default:
+		code = report(std.err, ctx.Run())
+	}
+	return code
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"os/user"
+	"strconv"
+	"syscall"
+
+	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/examples/headerrules"
+	"github.com/gomilter/gomilter/internal/wire"
+)
+
+type serveCmd struct {
+	Socket    []string `required:"" placeholder:"SPEC" sep:"none" help:"Where MTAs find the filter. May be repeated."`
+	Mode      string   `default:"0660" placeholder:"0660" help:"Permissions of a unix socket."`
+	Owner     string   `placeholder:"NAME" help:"Owner of a unix socket."`
+	Group     string   `placeholder:"NAME" help:"Group of a unix socket; the MTA should be in it."`
+	User      string   `placeholder:"NAME" help:"Once the sockets are open, go on as this user."`
+	AllowRoot bool     `help:"Go on as root, which a filter never needs."`
+}
+
+func (*serveCmd) Help() string {
+	return `The sample filter refuses messages by a few rules on Subject, Message-ID and X-Mailer, refuses
+mail to MAILER-DAEMON, and adds "X-Gomilter-Sample: passed" to the rest. One line per message
+goes to standard error. SIGTERM and SIGINT let running messages finish (30 s) and end it;
+a second one ends it at once.
+
+    gomilter serve --socket unix:/run/gomilter/gomilter.sock --group postfix
+    gomilter config postfix --socket unix:/run/gomilter/gomilter.sock`
+}
+
+func (c *serveCmd) Run(std stdio) error {
+	mode, err := strconv.ParseUint(c.Mode, 8, 9)
+	if err != nil {
+		return exitf(exitUsage, "--mode %s: permissions are octal digits such as 0660", c.Mode)
+	}
+	if os.Geteuid() == 0 && c.User == "" && !c.AllowRoot {
+		return exitf(exitPermission, "started as root; name a user to go on as with --user, or insist with --allow-root")
+	}
+	log := newLog(std.err)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // so that a second signal kills
+
+	var listeners []net.Listener
+	defer func() {
+		for _, ln := range listeners {
+			ln.Close()
+		}
+	}()
+	for _, spec := range c.Socket {
+		if _, _, err := wire.ParseAddr(spec); err != nil {
+			return exit(exitUsage, err)
+		}
+		ln, err := milter.Listen(spec, milter.SocketOptions{Mode: fs.FileMode(mode), Owner: c.Owner, Group: c.Group})
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return exit(exitPermission, err)
+		case err != nil:
+			return exit(exitUnavailable, err)
+		}
+		listeners = append(listeners, ln)
+	}
+	if c.User != "" {
+		if err := becomeUser(c.User); err != nil {
+			return exit(exitPermission, fmt.Errorf("--user %s: %w", c.User, err))
+		}
+	}
+
+	srv := &milter.Server{New: headerrules.New(headerrules.Rules...), Log: log}
+	ended := make(chan error, len(listeners))
+	for i, ln := range listeners {
+		log.Info("serving", "socket", c.Socket[i], "addr", ln.Addr())
+		go func() { ended <- srv.Serve(ctx, ln) }()
+	}
+	context.AfterFunc(ctx, func() { log.Info("stopping") })
+	for range listeners {
+		if e := <-ended; !errors.Is(e, milter.ErrServerClosed) && err == nil {
+			err = e
+			stop() // one socket is lost: stop them all, so that a supervisor starts anew
+		}
+	}
+	log.Info("stopped")
+	return exit(exitUnavailable, err)
+}
+
+// becomeUser gives up root for good.
+func becomeUser(name string) error {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return err
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return err
+	}
+	gid, err := strconv.Atoi(u.Gid)
+	if err != nil {
+		return err
+	}
+	if uid == os.Geteuid() {
+		return nil
+	}
+	names, err := u.GroupIds()
+	if err != nil {
+		return err
+	}
+	groups := make([]int, 0, len(names))
+	for _, n := range names {
+		if id, err := strconv.Atoi(n); err == nil {
+			groups = append(groups, id)
+		}
+	}
+	if err := syscall.Setgroups(groups); err != nil {
+		return fmt.Errorf("setgroups: %w", err)
+	}
+	if err := syscall.Setgid(gid); err != nil {
+		return fmt.Errorf("setgid: %w", err)
+	}
+	if err := syscall.Setuid(uid); err != nil {
+		return fmt.Errorf("setuid: %w", err)
+	}
+	return nil
+}
+
+func newLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
