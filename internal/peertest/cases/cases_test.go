@@ -64,7 +64,7 @@ func judge(t *testing.T, j *Judge, c *Case) Outcome {
 	if *show {
 		t.Logf("%s on %s\n%s", c.Name, j, out)
 	}
-	for _, d := range c.Check(string(j.Kind), out) {
+	for _, d := range c.Check(string(j.Kind), out, j.mta == nil) {
 		t.Errorf("%s: %s: %s", c.Place, j, d)
 	}
 	return out

@@ -10,7 +10,7 @@
 //	setup two                 which MTA of those in setup.go; without it the plain one
 //	only postfix              a case for one MTA; "only real" for the real ones
 //	shows id ...              the differences of docs/mta-differences.md that it shows
-//	excuse id key ...         where the profile is known to differ from the real MTA
+//	excuse id key             where the profile is known to differ from the real MTA
 //
 // What the filter does; filter2 speaks of the second one. It has all hooks, and
 // they answer continue, unless said otherwise:
