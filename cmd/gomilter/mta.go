@@ -59,6 +59,9 @@ func (c *mtaCmd) Run(std stdio) error {
 	if err != nil {
 		return exit(exitUsage, err)
 	}
+	if c.MaxSize <= 0 {
+		return exitf(exitUsage, "--max-size %d: nothing would fit", c.MaxSize)
+	}
 	if c.Listen != "" {
 		return c.listen(ctx, client, std)
 	}

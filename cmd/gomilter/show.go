@@ -18,8 +18,8 @@ func printResult(w io.Writer, res *mta.Result) {
 	if res.Stage != "" {
 		fmt.Fprintf(w, " at %s", res.Stage)
 	}
-	if res.Reply != nil {
-		fmt.Fprintf(w, ": %s", replyText(res.Reply))
+	if r := refusal(res); r != nil {
+		fmt.Fprintf(w, ": %s", replyText(r))
 	}
 	fmt.Fprintln(w)
 	row := func(label string, format string, args ...any) {
@@ -73,6 +73,14 @@ func printResult(w io.Writer, res *mta.Result) {
 			row("goes to", "<%s>", strings.Join(to, "> <"))
 		}
 	}
+}
+
+// refusal returns what the client was told of a message, nil where all went well.
+func refusal(res *mta.Result) *mta.Reply {
+	if res.Verdict == mta.Accept || res.Verdict == mta.Discard {
+		return nil // a reply in it is that to a recipient
+	}
+	return res.Reply
 }
 
 // replyText returns a reply on one line.

@@ -45,7 +45,7 @@ type delivery struct {
 }
 
 const (
-	smtpMaxConns = 100
+	smtpMaxConns = 50
 	smtpMaxRcpts = 1000
 	smtpIdle     = 5 * time.Minute // RFC 5321 section 4.5.3.2.7
 	smtpWrite    = 1 * time.Minute
@@ -122,6 +122,8 @@ func (l *smtpListener) Accept() (net.Conn, error) {
 		unstop := context.AfterFunc(l.stop, func() { c.SetReadDeadline(time.Time{}) })
 		l.srv.open.Add(1)
 		c.done = sync.OnceFunc(func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
 			if c.m != nil {
 				ctx, cancel := context.WithTimeout(c.ctx, time.Second)
 				c.m.Quit(ctx)
@@ -145,10 +147,13 @@ type smtpConn struct {
 	ctx, stop context.Context
 	done      func()
 
+	busy atomic.Bool // with a transaction
+
+	// The SMTP library reads BDAT and feeds us in different goroutines.
+	mu     sync.Mutex
 	m      *mta.Session
 	queue  string // id of the message under way
-	hangup bool
-	busy   atomic.Bool // with a transaction
+	hangup atomic.Bool
 }
 
 func (c *smtpConn) Write(b []byte) (int, error) {
@@ -161,7 +166,7 @@ func (c *smtpConn) Write(b []byte) (int, error) {
 	if _, err := c.Conn.Write(b); err != nil {
 		return 0, err
 	}
-	if c.hangup && bytes.HasPrefix(b, []byte("421 ")) {
+	if c.hangup.Load() && bytes.HasPrefix(b, []byte("421 ")) {
 		c.Conn.Close()
 	}
 	return n, nil
@@ -187,6 +192,8 @@ func (c *smtpConn) greet() *mta.Reply {
 			conn.Name = "localhost"
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	client := c.srv.client()
 	client.Received = true
 	client.QueueID = func() string { c.queue = c.srv.queueID(); return c.queue }
@@ -203,7 +210,9 @@ func (c *smtpConn) refusal(out mta.Outcome, err error) *mta.Reply {
 	if err != nil {
 		out.Reply = &mta.Reply{Code: 421, Enhanced: "4.3.2", Text: []string{"Service is shutting down"}}
 	}
-	c.hangup = c.hangup || c.m.Closed()
+	if c.m.Closed() {
+		c.hangup.Store(true)
+	}
 	return out.Reply
 }
 
@@ -225,6 +234,8 @@ func smtpError(r *mta.Reply) error {
 
 // session begins a session at HELO.
 func (c *smtpConn) session(sc *smtp.Conn) (smtp.Session, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	s := &smtpSession{c: c, sc: sc}
 	return s, s.helo()
 }
@@ -249,6 +260,8 @@ func (s *smtpSession) helo() error {
 }
 
 func (s *smtpSession) Mail(from string, o *smtp.MailOptions) error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
 	nested := s.open
 	err := s.reply(s.c.m.Mail(s.c.ctx, "<"+from+">", mailParams(o)...))
 	switch {
@@ -263,24 +276,30 @@ func (s *smtpSession) Mail(from string, o *smtp.MailOptions) error {
 }
 
 func (s *smtpSession) Rcpt(to string, o *smtp.RcptOptions) error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
 	return s.reply(s.c.m.Rcpt(s.c.ctx, "<"+to+">", rcptParams(o)...))
 }
 
 func (s *smtpSession) Data(r io.Reader) error {
-	if err := s.reply(s.c.m.Data(s.c.ctx)); err != nil {
-		s.tell(delivery{res: s.c.m.Result(), queue: s.c.queue})
+	if err := s.data(); err != nil {
 		return err
 	}
 	raw, err := io.ReadAll(r)
 	if err != nil {
 		return err // the library resets us
 	}
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if !s.open {
+		return smtp.ErrDataReset
+	}
 	d := delivery{queue: s.c.queue}
 	if d.res, err = s.c.m.Message(s.c.ctx, raw); err != nil {
 		return s.reply(mta.Outcome{}, err)
 	}
 	s.open = false
-	err = s.reply(mta.Outcome{Reply: d.res.Reply, Faults: d.res.Faults}, nil)
+	err = s.reply(mta.Outcome{Reply: refusal(d.res), Faults: d.res.Faults}, nil)
 	if err == nil {
 		if d.path, err = s.c.srv.box.take(d.res); err != nil {
 			s.c.srv.log.Error("not delivered", "queue", d.queue, "err", err)
@@ -296,12 +315,26 @@ func (s *smtpSession) Data(r io.Reader) error {
 	return err
 }
 
+// data tells the milters of DATA.
+func (s *smtpSession) data() error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	if !s.open {
+		return smtp.ErrDataReset
+	}
+	err := s.reply(s.c.m.Data(s.c.ctx))
+	if err != nil {
+		s.tell(delivery{res: s.c.m.Result(), queue: s.c.queue})
+	}
+	return err
+}
+
 // Reset is called at RSET, at a repeated HELO, and after each message.
 func (s *smtpSession) Reset() {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.drop()
 	if s.open {
-		if !s.told {
-			s.tell(delivery{res: s.c.m.Result()})
-		}
 		s.reply(mta.Outcome{}, s.c.m.Reset(s.c.ctx))
 		s.open = false
 	}
@@ -312,10 +345,17 @@ func (s *smtpSession) Reset() {
 }
 
 func (s *smtpSession) Logout() error {
+	s.c.mu.Lock()
+	defer s.c.mu.Unlock()
+	s.drop()
+	return nil
+}
+
+// drop tells of a transaction that the client gives up.
+func (s *smtpSession) drop() {
 	if s.open && !s.told {
 		s.tell(delivery{res: s.c.m.Result()})
 	}
-	return nil
 }
 
 // tell tells how a transaction ended.
@@ -323,8 +363,8 @@ func (s *smtpSession) tell(d delivery) {
 	s.told = true
 	facts := []any{"queue", d.queue, "client", s.c.RemoteAddr(), "from", d.res.Envelope.From,
 		"rcpts", d.res.Envelope.Addresses(), "verdict", d.res.Verdict}
-	if d.res.Reply != nil {
-		facts = append(facts, "reply", replyText(d.res.Reply))
+	if r := refusal(d.res); r != nil {
+		facts = append(facts, "reply", replyText(r))
 	}
 	for _, r := range d.res.Recipients {
 		if r.Reply != nil {

@@ -23,7 +23,7 @@ func New() func(*milter.Session) milter.Hooks {
 
 		return milter.Hooks{
 			Connect: func(_ context.Context, c *milter.Client) milter.ConnectReply {
-				log("connect", "host", c.Host, "family", c.Family, "addr", c.Addr, "path", c.Path, "receiver", macro("j"))
+				log("connect", "host", c.Host, "addr", c.Addr, "path", c.Path, "receiver", macro("j"))
 				return milter.Continue
 			},
 			Helo: func(_ context.Context, name []byte) milter.HeloReply {
