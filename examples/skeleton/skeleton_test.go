@@ -22,7 +22,13 @@ func TestLogsEachStep(t *testing.T) {
 		}
 		return a
 	}}))
-	srv := &milter.Server{New: New(), Log: log}
+	closed := make(chan struct{})
+	srv := &milter.Server{Log: log, New: func(s *milter.Session) milter.Hooks {
+		hooks := New()(s)
+		hook := hooks.Close
+		hooks.Close = func() { hook(); close(closed) }
+		return hooks
+	}}
 	ln, err := milter.Listen(filepath.Join(t.TempDir(), "s"), milter.SocketOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +65,7 @@ func TestLogsEachStep(t *testing.T) {
 	if err := s.Quit(ctx); err != nil {
 		t.Fatal(err)
 	}
+	<-closed // the skeleton is not waited for
 	if err := srv.Shutdown(ctx); err != nil {
 		t.Fatal(err)
 	}
