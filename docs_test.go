@@ -1,0 +1,305 @@
+package milter_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomilter/gomilter/mta"
+)
+
+// docFiles are the texts whose code, links and lines are checked.
+func docFiles(t *testing.T) []string {
+	files, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(files, "README.md", "CONTRIBUTING.md")
+}
+
+func readDoc(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// goBlocks returns the Go code of a text.
+func goBlocks(text string) []string {
+	var blocks []string
+	for _, m := range regexp.MustCompile("(?ms)^```go\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
+		blocks = append(blocks, m[1])
+	}
+	return blocks
+}
+
+// buildDoc builds a program of a text as if it were in the module.
+func buildDoc(t *testing.T, code string) (binary string) {
+	t.Helper()
+	dir := t.TempDir()
+	src, overlay := filepath.Join(dir, "main.go"), filepath.Join(dir, "overlay.json")
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(wd, "docprogram", "main.go"): src}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{src: []byte(code), overlay: list} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	binary = filepath.Join(dir, "program")
+	if out, err := exec.Command("go", "build", "-overlay", overlay, "-o", binary, "./docprogram").CombinedOutput(); err != nil {
+		t.Fatalf("the program does not build: %v\n%s\n%s", err, out, code)
+	}
+	return binary
+}
+
+// Code in the docs is a program that builds, or stands word for word in a file
+// that is compiled and tested.
+func TestGoCodeInDocs(t *testing.T) {
+	var sources []string
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".go") {
+			b, err := os.ReadFile(path)
+			sources = append(sources, unindent(string(b)))
+			return err
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range docFiles(t) {
+	blocks:
+		for _, code := range goBlocks(readDoc(t, name)) {
+			if strings.HasPrefix(code, "package main\n") {
+				buildDoc(t, code)
+				continue
+			}
+			for _, src := range sources {
+				if strings.Contains(src, unindent(code)) {
+					continue blocks
+				}
+			}
+			t.Errorf("%s: this code stands in no Go file:\n%s", name, code)
+		}
+	}
+}
+
+// unindent takes the blanks before each line away.
+func unindent(code string) string {
+	var b strings.Builder
+	for line := range strings.Lines(code) {
+		b.WriteString(strings.TrimLeft(line, " \t"))
+	}
+	return b.String()
+}
+
+func TestReadmeFilterDoesWhatItSays(t *testing.T) {
+	code := goBlocks(readDoc(t, "README.md"))[0]
+	if n := strings.Count(code, "\n"); n > 25 {
+		t.Errorf("the filter has %d lines", n)
+	}
+	socket := filepath.Join(t.TempDir(), "s")
+	spec := "unix:" + socket
+	if !strings.Contains(code, "unix:/run/moved/moved.sock") {
+		t.Fatal("the filter listens elsewhere")
+	}
+	filter := exec.Command(buildDoc(t, strings.ReplaceAll(code, "unix:/run/moved/moved.sock", spec)))
+	var log bytes.Buffer
+	filter.Stderr = &log
+	if err := filter.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- filter.Wait() }()
+	stop := func() {
+		filter.Process.Kill()
+		<-ended
+	}
+	t.Cleanup(func() { filter.Process.Kill() })
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(socket); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			stop()
+			t.Fatalf("the filter does not serve:\n%s", log.String())
+		}
+	}
+	for _, profile := range []mta.Profile{mta.Sendmail, mta.Postfix} {
+		client := &mta.Client{Profile: profile, Milters: []mta.Milter{{Address: spec}}, Failure: mta.FailTempFail, QueueID: func() string { return "q" + profile.String() }}
+		res, err := client.Send(context.Background(), mta.Mail{
+			Conn:  mta.Conn{Name: "client.example", Addr: netip.MustParseAddrPort("192.0.2.1:25")},
+			From:  "<a@example.com>",
+			Rcpts: []string{"<b@OLD.example.com>", "<c@example.net>"},
+			Data:  []byte("Subject: hi\r\n\r\ntext\r\n"),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := res.Recipients[0].Reply; r == nil || r.Code != 550 || r.Enhanced != "5.1.6" || res.Recipients[1].Reply != nil {
+			t.Errorf("%v: recipients = %+v, want the first refused with 550 5.1.6", profile, res.Recipients)
+		}
+		if got := string(res.Message.Bytes()); res.Verdict != mta.Accept || !strings.Contains(got, "X-Seen-By: moved\r\n") {
+			t.Errorf("%v: %v, message %q, want it accepted and marked", profile, res.Verdict, got)
+		}
+	}
+	stop()
+	for _, want := range []string{"queue=qsendmail marked=true", "queue=qpostfix marked=true"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("log lacks %q:\n%s", want, log.String())
+		}
+	}
+}
+
+// The lines to paste in the docs are those that gomilter config prints.
+func TestAttachLinesAreThoseOfConfig(t *testing.T) {
+	gomilter := filepath.Join(t.TempDir(), "gomilter")
+	if out, err := exec.Command("go", "build", "-o", gomilter, "./cmd/gomilter").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	line := regexp.MustCompile(`^(INPUT_MAIL_FILTER\(|O InputMailFilters|Xgomilter|(smtpd|non_smtpd)?_?milters? =|milter_\w+ =|smtpd_milters =)`)
+	for _, c := range []struct{ mta, socket string }{
+		{"sendmail", "unix:/run/gomilter/gomilter.sock"}, {"sendmail", "inet:8891@127.0.0.1"}, {"sendmail", "inet6:8891@[::1]"},
+		{"postfix", "unix:/var/spool/postfix/gomilter/gomilter.sock"}, {"postfix", "inet:8891@127.0.0.1"}, {"postfix", "inet6:8891@[::1]"},
+	} {
+		out, err := exec.Command(gomilter, "config", c.mta, "--socket", c.socket).Output()
+		if err != nil {
+			t.Fatalf("gomilter config %s --socket %s: %v", c.mta, c.socket, err)
+		}
+		found := 0
+		for l := range strings.Lines(string(out)) {
+			l = strings.TrimSuffix(l, "\n")
+			if strings.HasPrefix(l, "O InputMailFilters") && strings.Contains(l, ",") || !line.MatchString(l) {
+				continue
+			}
+			found++
+			for _, name := range []string{"README.md", "docs/attach.md"} {
+				if !strings.Contains(readDoc(t, name), l+"\n") {
+					t.Errorf("%s lacks the line of gomilter config %s --socket %s:\n%s", name, c.mta, c.socket, l)
+				}
+			}
+		}
+		if found < 3 {
+			t.Errorf("gomilter config %s --socket %s printed %d lines to paste:\n%s", c.mta, c.socket, found, out)
+		}
+	}
+}
+
+// pymilterRows are the row ids that docs/pymilter.md accounts for.
+var pymilterRows = []struct {
+	prefix string
+	n      int
+}{{"API", 35}, {"OO", 35}, {"TEST", 17}, {"SAMP", 11}, {"PKG", 14}}
+
+func TestPymilterRows(t *testing.T) {
+	doc := readDoc(t, "docs/pymilter.md")
+	tests := testsByPackage(t)
+	row := regexp.MustCompile(`(?m)^\| ([A-Z]+-\d\d) \| (.*) \| (.*) \| (.*) \|$`)
+	states, seen := map[string]int{}, map[string]bool{}
+	for _, m := range row.FindAllStringSubmatch(doc, -1) {
+		id, was, state := m[1], m[2], m[4]
+		if seen[id] {
+			t.Errorf("%s stands there twice", id)
+		}
+		seen[id] = true
+		if was == "" || strings.Contains(m[2]+m[3], " | ") {
+			t.Errorf("%s: not four columns", id)
+		}
+		kind, why, _ := strings.Cut(state, ": ")
+		states[kind]++
+		switch kind {
+		case "built", "bettered":
+			named := regexp.MustCompile("`([A-Za-z]+)\\.((?:Test|Fuzz|Example)\\w*)`").FindAllStringSubmatch(why, -1)
+			if len(named) == 0 {
+				t.Errorf("%s: %s, but no test is named", id, kind)
+			}
+			for _, n := range named {
+				if !tests[n[1]][n[2]] {
+					t.Errorf("%s: there is no test %s in package %s", id, n[2], n[1])
+				}
+			}
+		case "dropped", "later":
+			if why == "" {
+				t.Errorf("%s: %s, but not why or to what", id, kind)
+			}
+		case "open":
+		default:
+			t.Errorf("%s: state %q", id, state)
+		}
+	}
+	all := 0
+	for _, p := range pymilterRows {
+		all += p.n
+		for i := range p.n {
+			if id := fmt.Sprintf("%s-%02d", p.prefix, i+1); !seen[id] {
+				t.Errorf("%s is missing", id)
+			}
+		}
+	}
+	if len(seen) != all {
+		t.Errorf("%d rows, want %d", len(seen), all)
+	}
+	done := states["built"] + states["bettered"] + states["dropped"]
+	want := fmt.Sprintf("Of the %d rows below, %d are done (%d built, %d bettered, %d dropped) and %d belong to later issues.",
+		all, done, states["built"], states["bettered"], states["dropped"], states["later"])
+	if n := states["open"]; n > 0 {
+		want = fmt.Sprintf("Of the %d rows below, %d are done (%d built, %d bettered, %d dropped), %d belong to later issues and %d wait for their test.",
+			all, done, states["built"], states["bettered"], states["dropped"], states["later"], n)
+	}
+	if head := strings.Join(strings.Fields(strings.Join(strings.SplitN(doc, "\n", 7)[:6], " ")), " "); !strings.Contains(head, want) {
+		t.Errorf("the count at the top should be:\n%s", want)
+	}
+}
+
+// testsByPackage returns the names of all tests, whatever their build tags, by
+// the last element of their package's path.
+func testsByPackage(t *testing.T) map[string]map[string]bool {
+	tests := map[string]map[string]bool{}
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		pkg := filepath.Base(filepath.Dir(path))
+		if pkg == "." {
+			pkg = "milter"
+		}
+		if tests[pkg] == nil {
+			tests[pkg] = map[string]bool{}
+		}
+		for _, d := range f.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil {
+				tests[pkg][fn.Name.Name] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tests
+}
