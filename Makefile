@@ -32,7 +32,10 @@ fuzz:                  ## each fuzz test for $(FUZZTIME)
 		done; \
 	done
 
-bench:                 ## benchmarks of the packages, and ours beside libmilter
+bench: bench-server    ## our filter beside libmilter, in one run with ratios; then the benchmarks of the packages
+	$(GO) build -o bin/bench-compare ./bench/compare
+	cc -O2 -Wall -Wextra -o bin/bench-libmilter bench/libmilter/filter.c -lmilter -pthread
+	bin/bench-compare libmilter=bin/bench-libmilter ours=bin/bench-server
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 bench-server:          ## bin/bench-server, the filter that benchmarks load

@@ -35,6 +35,7 @@ var ranks = map[string]int{
 
 	"cmd/gomilter":              5,
 	"bench/bench-server":        5,
+	"bench/compare":             5,
 	"examples/headerrules/main": 5,
 	"examples/skeleton/main":    5,
 	"examples/nomix/main":       5,
