@@ -182,6 +182,13 @@ func (p *peer) closed() {
 
 func isReset(err error) bool { return err != nil && strings.Contains(err.Error(), "reset by peer") }
 
+// sync returns when the server has carried out what it was sent: it takes a frame
+// from the pipe, which says nothing, only after those before.
+func (p *peer) sync() {
+	p.t.Helper()
+	p.write("D!")
+}
+
 // quiet fails when something arrives within d.
 func (p *peer) quiet(d time.Duration) {
 	p.t.Helper()
