@@ -514,6 +514,10 @@ func (c *conn) judge(st Stage, a *answer) error {
 		return &HookError{st, FaultAnswer, a.err}
 	case a.code == 0:
 		return &HookError{st, FaultAnswer, errors.New("empty Refusal")}
+	case a.code == wire.ReplySkip && st != StageBody, // types of the caller's own can get it past the compiler
+		a.code == wire.ReplyDiscard && (st <= StageHelo || st == StageRcpt || st == StageUnknown),
+		a.code == wire.ReplyAccept && st == StageUnknown:
+		return &HookError{st, FaultAnswer, fmt.Errorf("the stage does not know %q", a.name)}
 	case a != continueAnswer && a != skipAnswer && st != StageEnd && c.silent&st.NoReplyBit() != 0:
 		return &HookError{st, FaultAnswer, fmt.Errorf("silent stage answered %q", a.name)}
 	}
