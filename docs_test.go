@@ -174,11 +174,8 @@ func TestReadmeFilterDoesWhatItSays(t *testing.T) {
 
 // The lines to paste in the docs are those that gomilter config prints.
 func TestAttachLinesAreThoseOfConfig(t *testing.T) {
-	gomilter := filepath.Join(t.TempDir(), "gomilter")
-	if out, err := exec.Command("go", "build", "-o", gomilter, "./cmd/gomilter").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	line := regexp.MustCompile(`^(INPUT_MAIL_FILTER\(|O InputMailFilters|Xgomilter|(smtpd|non_smtpd)?_?milters? =|milter_\w+ =|smtpd_milters =)`)
+	gomilter := buildGomilter(t)
+	line := regexp.MustCompile(`^(INPUT_MAIL_FILTER\(|O InputMailFilters=|Xgomilter, |(non_)?smtpd_milters = |milter_\w+ = )`)
 	for _, c := range []struct{ mta, socket string }{
 		{"sendmail", "unix:/run/gomilter/gomilter.sock"}, {"sendmail", "inet:8891@127.0.0.1"}, {"sendmail", "inet6:8891@[::1]"},
 		{"postfix", "unix:/var/spool/postfix/gomilter/gomilter.sock"}, {"postfix", "inet:8891@127.0.0.1"}, {"postfix", "inet6:8891@[::1]"},
@@ -204,6 +201,15 @@ func TestAttachLinesAreThoseOfConfig(t *testing.T) {
 			t.Errorf("gomilter config %s --socket %s printed %d lines to paste:\n%s", c.mta, c.socket, found, out)
 		}
 	}
+}
+
+func buildGomilter(t *testing.T) (binary string) {
+	t.Helper()
+	binary = filepath.Join(t.TempDir(), "gomilter")
+	if out, err := exec.Command("go", "build", "-o", binary, "./cmd/gomilter").CombinedOutput(); err != nil {
+		t.Fatalf("gomilter does not build: %v\n%s", err, out)
+	}
+	return binary
 }
 
 // pymilterRows are the row ids that docs/pymilter.md accounts for.

@@ -1,0 +1,136 @@
+//go:build peers
+
+package milter_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gomilter/gomilter/internal/peertest"
+)
+
+// What the README tells to paste attaches gomilter serve to both MTAs at every
+// kind of socket, and no mail passes while it is stopped.
+func TestAttachAsTheReadmeSays(t *testing.T) {
+	gomilter := buildGomilter(t)
+	readme := readDoc(t, "README.md")
+	for _, c := range []struct {
+		name string
+		kind peertest.Kind
+		// The lines, without the blanks before them, and the address in them; with
+		// %PORT% and %SOCKET% it is that of the test.
+		lines, address, put, serve string
+	}{
+		{"sendmail.cf unix", peertest.Sendmail, `(?m)^ +((?:O InputMailFilters=|Xgomilter, S=local:).*)$`, "/run/gomilter/gomilter.sock", "%SOCKET%", "unix:%SOCKET%"},
+		{"sendmail.cf inet", peertest.Sendmail, `(?m)^ +((?:O InputMailFilters=|Xgomilter, S=inet:).*)$`, "8891", "%PORT%", "inet:%PORT%@127.0.0.1"},
+		{"sendmail.cf inet6", peertest.Sendmail, `(?m)^ +((?:O InputMailFilters=|Xgomilter, S=inet6:).*)$`, "8891", "%PORT%", "inet6:%PORT%@[::1]"},
+		{"sendmail.mc unix", peertest.Sendmail, "(?m)^ +(INPUT_MAIL_FILTER.*S=local:.*)$", "/run/gomilter/gomilter.sock", "%SOCKET%", "unix:%SOCKET%"},
+		{"main.cf unix", peertest.Postfix, `(?m)^ +((?:smtpd_milters = unix:|non_smtpd_milters|milter_).*)$`, "gomilter/gomilter.sock", "%SOCKET%", "unix:%SOCKET%"},
+		{"main.cf inet", peertest.Postfix, `(?m)^ +((?:smtpd_milters = inet:127|non_smtpd_milters|milter_).*)$`, "8891", "%PORT%", "inet:%PORT%@127.0.0.1"},
+		{"main.cf inet6", peertest.Postfix, `(?m)^ +((?:smtpd_milters = inet:\[|non_smtpd_milters|milter_).*)$`, "8891", "%PORT%", "inet6:%PORT%@[::1]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			place := strings.NewReplacer("%SOCKET%", filepath.Join(peertest.Dir(t), "s"), "%PORT%", strconv.Itoa(peertest.FreePort(t)))
+			var lines []string
+			for _, m := range regexp.MustCompile(c.lines).FindAllStringSubmatch(readme, -1) {
+				lines = append(lines, strings.ReplaceAll(m[1], c.address, place.Replace(c.put)))
+			}
+			if joined := strings.Join(lines, "\n"); !strings.Contains(joined, place.Replace(c.put)) {
+				t.Fatalf("the README has no such lines: %q", joined)
+			}
+			m := peertest.Start(t, c.kind, peertest.Config{Extra: map[peertest.Kind][]string{c.kind: lines}})
+
+			wantReply := func(code int, subject string) {
+				t.Helper()
+				if r := m.Send(t, peertest.Letter{Data: "Subject: " + subject + "\r\nMessage-ID: <1@example.com>\r\n\r\ntext\r\n"}); r.Code != code {
+					t.Errorf("%s: reply %v, want %d", subject, r, code)
+				}
+			}
+			wantReply(451, "hello") // it does not run yet
+			filter := startServe(t, gomilter, place.Replace(c.serve))
+			wantReply(250, "hello")
+			if got := m.Sink.Next(t).Header().Values("X-Gomilter-Sample"); len(got) != 1 || strings.TrimSpace(got[0]) != "passed" {
+				t.Errorf("delivered with marks %q", got)
+			}
+			wantReply(550, "make money FREE!!!")
+			filter.stop(t)
+			wantReply(451, "hello")
+			for _, want := range []string{"msg=message", "verdict=accept", "verdict=reject why=shouting"} {
+				if !strings.Contains(filter.log(), want) {
+					t.Errorf("log lacks %q:\n%s", want, filter.log())
+				}
+			}
+		})
+	}
+}
+
+// A serveProcess is gomilter serve.
+type serveProcess struct {
+	cmd   *exec.Cmd
+	ended chan error
+
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (p *serveProcess) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.buf.Write(b)
+}
+
+func (p *serveProcess) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.buf.String()
+}
+
+func startServe(t *testing.T, gomilter, spec string) *serveProcess {
+	t.Helper()
+	p := &serveProcess{cmd: exec.Command(gomilter, "serve", "--socket", spec, "--mode", "0666"), ended: make(chan error, 1)}
+	if os.Geteuid() == 0 {
+		p.cmd.Args = append(p.cmd.Args, "--allow-root")
+	}
+	p.cmd.Stderr = p
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.ended <- p.cmd.Wait() }()
+	t.Cleanup(func() { p.cmd.Process.Kill() })
+	for !strings.Contains(p.log(), "msg=serving") {
+		select {
+		case err := <-p.ended:
+			t.Fatalf("gomilter serve: %v\n%s", err, p.log())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return p
+}
+
+func (p *serveProcess) stop(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	select {
+	case err := <-p.ended:
+		if err != nil {
+			t.Errorf("gomilter serve: %v\n%s", err, p.log())
+		}
+	case <-ctx.Done():
+		t.Fatalf("gomilter serve does not stop:\n%s", p.log())
+	}
+}
