@@ -159,7 +159,7 @@ func (f *filter) negotiate() error {
 	const maxSendmail = 0x01000001 // it compares with the version of its library
 	switch f.c.Profile {
 	case Sendmail:
-		if f.neg.Version < wire.MinVersion || f.neg.Version > maxSendmail {
+		if f.neg.Version == 1 || f.neg.Version > maxSendmail {
 			return fmt.Errorf("%w: %w: %d", ErrBadReply, wire.ErrVersion, f.neg.Version)
 		}
 		if extra := f.neg.Protocol &^ f.offer.Protocol; extra != 0 {
@@ -171,20 +171,34 @@ func (f *filter) negotiate() error {
 		}
 		// Bits that were not offered it tolerates.
 	}
-	f.neg.Protocol |= wire.ImpliedBy(f.neg.Version)
-	f.takeLists(payload[optionSize:])
 	clear(f.neg.Macros[:]) // views
-	return nil
+	f.neg.Protocol |= f.implied()
+	return f.takeLists(payload[optionSize:])
+}
+
+// implied returns the steps that the filter's version does not know. Postfix
+// looks for versions 2 and 3 only, and tells those below of everything.
+func (f *filter) implied() wire.Protocol {
+	if f.neg.Version < wire.MinVersion && f.c.Profile == Postfix {
+		return 0
+	}
+	return wire.ImpliedBy(f.neg.Version)
 }
 
 const optionSize = 12 // MILTER_OPTLEN
 
-// takeLists reads the macro lists behind an answer. The last one for a stage
-// counts, and the last of all may lack its NUL. Sendmail stops at a stage it
-// does not know, Postfix passes it over; neither minds whether the filter asked
-// for the action.
-func (f *filter) takeLists(p []byte) {
-	for len(p) > 4 {
+// takeLists reads the macro lists behind an answer; the last one for a stage
+// counts. Sendmail stops at a stage it does not know, and needs no NUL behind the
+// last list. Postfix passes over a stage it does not know, and takes nothing that
+// is malformed. Neither minds whether the filter asked for the action.
+func (f *filter) takeLists(p []byte) error {
+	for len(p) > 0 {
+		if len(p) < 4 || f.c.Profile == Postfix && bytes.IndexByte(p[4:], 0) < 0 {
+			if f.c.Profile == Postfix {
+				return fmt.Errorf("%w: OPTNEG: macro list is cut short", ErrBadReply)
+			}
+			return nil
+		}
 		st := binary.BigEndian.Uint32(p)
 		names, rest, _ := bytes.Cut(p[4:], []byte{0})
 		p = rest
@@ -192,9 +206,10 @@ func (f *filter) takeLists(p []byte) {
 			list := string(names)
 			f.lists[st] = &list
 		} else if f.c.Profile == Sendmail {
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // sends reports whether the filter is to be told of a stage.

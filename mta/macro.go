@@ -91,7 +91,11 @@ func (s *Session) macros(f *filter, st Stage) {
 	}
 	b := []byte{st.Cmd()}
 	for _, name := range names {
-		if value, ok := s.macro(st, strings.Trim(name, "{}")); ok {
+		bare := strings.Trim(name, "{}")
+		if s.c.Profile == Sendmail && bare == name {
+			bare = name[:1] // without braces a name is one letter to Sendmail
+		}
+		if value, ok := s.macro(st, bare); ok {
 			b = wire.AppendString(wire.AppendString(b, name), cString(value))
 		}
 	}
@@ -107,6 +111,16 @@ func (s *Session) macro(st Stage, name string) (string, bool) {
 		return v, true
 	}
 	sendmail := s.c.Profile == Sendmail
+	if !sendmail {
+		switch st {
+		case StageHeader, StageEndOfHeaders, StageBody, StageEnd:
+			// Then cleanup speaks to the filter, which was told less.
+			switch name {
+			case "client_resolve", "client_connections", "mail_mailer", "mail_host", "mail_addr", "rcpt_mailer", "rcpt_host", "rcpt_addr":
+				return "", false
+			}
+		}
+	}
 	switch name {
 	case "j":
 		return s.host, true
@@ -146,7 +160,7 @@ func (s *Session) macro(st Stage, name string) (string, bool) {
 		}
 		return "OK", true
 	case "client_connections":
-		return "1", sendmail
+		return "1", true
 	case "if_name":
 		return "localhost", sendmail && s.conn.Addr.Addr().IsLoopback()
 	}

@@ -16,6 +16,9 @@ import (
 // cleanup/cleanup_milter.c).
 type postfix struct {
 	*Session
+	// held is why all messages of the session are put on hold: a filter said so
+	// before the end of a message. Up to DATA it is then asked no more.
+	held *string
 }
 
 func (p *postfix) barred() *Reply { return nil }
@@ -23,27 +26,28 @@ func (p *postfix) barred() *Reply { return nil }
 // failed gives a filter up; what is said then sticks to the session.
 func (p *postfix) failed(f *filter, err error) decision {
 	p.fault(f, err)
-	config := errors.Is(err, ErrConfiguration)
-	say := func(code int, enhanced, text string) {
-		if config {
-			enhanced, text = "4.3.5", "Server configuration problem - try again later"
-			if code = 451; f.failure() == FailShutdown {
-				code = 421
-			}
-		}
-		f.sticky = reply(code, enhanced, text)
-	}
-	switch f.failure() {
-	case FailReject:
-		say(550, "5.5.0", "Service unavailable")
-	case FailTempFail:
-		say(451, "4.7.1", "Service unavailable - try again later")
-	case FailShutdown:
-		say(421, "4.7.1", "Service unavailable - try again later")
-	case FailQuarantine:
-		f.hold = true
-	}
+	p.stick(f, errors.Is(err, ErrConfiguration))
 	return p.stuck(f)
+}
+
+// stick sets what a failed filter makes of every step.
+func (p *postfix) stick(f *filter, config bool) {
+	policy := f.failure()
+	switch {
+	case policy == FailQuarantine:
+		f.hold = true
+	case policy == FailAccept:
+	case policy == FailShutdown && config:
+		f.sticky = reply(421, "4.3.5", "Server configuration problem - try again later")
+	case config:
+		f.sticky = reply(451, "4.3.5", "Server configuration problem - try again later")
+	case policy == FailShutdown:
+		f.sticky = reply(421, "4.7.1", "Service unavailable - try again later")
+	case policy == FailReject:
+		f.sticky = reply(550, "5.5.0", "Service unavailable")
+	default:
+		f.sticky = reply(451, "4.7.1", "Service unavailable - try again later")
+	}
 }
 
 // stuck returns what a filter that failed or refused the client makes of a step.
@@ -55,7 +59,7 @@ func (p *postfix) stuck(f *filter) decision {
 	if f.sticky == nil {
 		return goOn
 	}
-	return decision{wire.ReplyCode, f.sticky.String(), f}
+	return decision{code: wire.ReplyCode, reply: f.sticky, by: f}
 }
 
 // event tells one filter of a step.
@@ -66,7 +70,7 @@ func (p *postfix) event(f *filter, st Stage, payload []byte) decision {
 	case stateClosed:
 		return goOn
 	case stateDone:
-		if st != StageHelo && st != StageUnknown {
+		if st != StageHelo {
 			return goOn
 		}
 	}
@@ -78,7 +82,7 @@ func (p *postfix) event(f *filter, st Stage, payload []byte) decision {
 	// A command that the version lacks goes without its macros too; those of the
 	// content do where the filter does not want the packet.
 	content := st == StageHeader || st == StageEndOfHeaders || st == StageBody
-	if !f.sends(st) && (content || wire.ImpliedBy(f.neg.Version)&st.NoBit() != 0) {
+	if !f.sends(st) && (content || f.implied()&st.NoBit() != 0) {
 		return goOn
 	}
 	p.macros(f, st)
@@ -101,6 +105,9 @@ func (p *postfix) event(f *filter, st Stage, payload []byte) decision {
 
 // await reads replies until the final one. ed takes edits at end of message.
 func (p *postfix) await(f *filter, st Stage, ed *edit.Editor) decision {
+	// Before the end of message a quarantine ends the step for good once the final
+	// reply lets it pass.
+	pass := goOn
 	for {
 		cmd, payload, err := f.next(time.Time{})
 		if err != nil {
@@ -120,16 +127,18 @@ func (p *postfix) await(f *filter, st Stage, ed *edit.Editor) decision {
 			continue
 		case wire.ReplyQuarantine:
 			reason := cString(string(payload))
-			p.quarantine = &reason
-			if ed != nil {
-				ed.Interrupt()
+			if ed == nil {
+				pass = decision{code: cmd, text: reason, by: f}
+				continue
 			}
+			p.quarantine = &reason
+			ed.Interrupt()
 			continue
 		case wire.ReplyContinue:
 			if st == StageEnd {
 				f.decision = Accept
 			}
-			return goOn
+			return pass
 		case wire.ReplyAccept:
 			f.decision = Accept
 			if st == StageConnect || st == StageHelo {
@@ -138,24 +147,29 @@ func (p *postfix) await(f *filter, st Stage, ed *edit.Editor) decision {
 			} else {
 				f.state = stateDone
 			}
-			return goOn
+			return pass
 		case wire.ReplySkip:
 			f.skip = st
-			return goOn
+			return pass
 		case wire.ReplyDiscard:
 			if st == StageConnect || st == StageHelo {
 				return goOn // with a warning
 			}
 			f.decision = Discard
 			f.state = stateDone
-			return decision{cmd, "", f}
+			return decision{code: cmd, by: f}
 		case wire.ReplyReject:
 			return p.refuse(f, st, reply(550, "5.7.1", "Command rejected"))
 		case wire.ReplyTempFail:
 			return p.refuse(f, st, reply(451, "4.7.1", "Service unavailable - try again later"))
 		case shutdown:
-			d := p.refuse(f, StageConnect, reply(421, "4.7.0", "Server closing connection"))
-			return d
+			switch st {
+			case StageHeader, StageEndOfHeaders, StageBody, StageEnd:
+				// Nobody thought of it there: the message is lost, and the client told all is well.
+				f.decision, f.state = Discard, stateDone
+				return decision{code: wire.ReplyDiscard, by: f}
+			}
+			return p.refuse(f, StageConnect, reply(421, "4.7.0", "Server closing connection"))
 		case wire.ReplyCode:
 			r, err := postfixText(payload)
 			if err != nil {
@@ -186,7 +200,7 @@ func (p *postfix) refuse(f *filter, st Stage, r *Reply) decision {
 		f.close()
 		f.state, f.sticky = stateRefused, r
 	}
-	return decision{wire.ReplyCode, r.String(), f}
+	return decision{code: wire.ReplyCode, reply: r, by: f}
 }
 
 // postfixText reads the text of a reply. A malformed one is an error in the
@@ -215,11 +229,16 @@ func postfixText(p []byte) (*Reply, error) {
 		}
 		b.WriteByte(text[i])
 	}
-	return parseReply(cutLines(b.String())), nil
+	r := parseReply(cutLines(b.String()))
+	r.bye = r.Code == 421 || r.Code == 521
+	return r, nil
 }
 
 // round tells the filters of a step, until one decides.
 func (p *postfix) round(st Stage, payload []byte) decision {
+	if p.held != nil || p.discard {
+		return goOn
+	}
 	for _, f := range p.filters {
 		if d := p.event(f, st, payload); d.code != wire.ReplyContinue {
 			return d
@@ -237,8 +256,11 @@ func (p *postfix) outcome(d decision) Outcome {
 	switch d.code {
 	case wire.ReplyDiscard:
 		out.Verdict = Discard
+	case wire.ReplyQuarantine:
+		p.held = &d.text
+		p.quarantine = p.held
 	case wire.ReplyCode:
-		out.Reply = parseReply(strings.Split(d.text, "\n"))
+		out.Reply = d.reply
 		out.Verdict = out.Reply.verdict()
 	}
 	return out
@@ -264,13 +286,15 @@ func (p *postfix) connect(ctx context.Context) Outcome {
 		}
 	}
 	out := p.outcome(d)
-	if out.Reply != nil && !out.Reply.closes() {
-		// The banner says no or nothing; the text is kept for MAIL.
-		if out.Verdict == Reject {
-			out.Reply = reply(554, "", p.host+" ESMTP not accepting connections")
-		} else {
-			out.Reply = nil
-		}
+	switch {
+	case out.Reply == nil:
+	case out.Reply.bye:
+		out.Reply = reply(421, "", p.host+" Service unavailable - try again later")
+	case out.Verdict == Reject:
+		// The banner says no; the text is kept for MAIL.
+		out.Reply = reply(554, "", p.host+" ESMTP not accepting connections")
+	default:
+		out.Reply = nil
 	}
 	return out
 }
@@ -285,7 +309,7 @@ func (p *postfix) helo(name string) Outcome {
 		p.endTransaction()
 	}
 	out := p.outcome(d)
-	if out.Reply != nil && !out.Reply.closes() {
+	if out.Reply != nil && !out.Reply.bye {
 		out.Reply = nil // it is for MAIL
 	}
 	return out
@@ -344,11 +368,23 @@ func (p *postfix) content(ed *edit.Editor) Outcome {
 	if p.discard {
 		return Outcome{Verdict: Discard}
 	}
+	p.quarantine = p.held
 	for _, f := range p.filters {
+		failed := f.state == stateFailed
 		done := f.clock()
 		d := p.contentOf(f, ed)
 		done()
-		if d.code != wire.ReplyContinue {
+		if f.state == stateFailed && !failed && f.sticky != nil {
+			// smtpd finds the connection closed later, and takes that for a failure of
+			// communication whatever it was.
+			p.stick(f, false)
+		}
+		switch d.code {
+		case wire.ReplyContinue:
+		case wire.ReplyQuarantine:
+			p.quarantine = &d.text
+			return Outcome{}
+		default:
 			return p.outcome(d)
 		}
 	}

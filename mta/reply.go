@@ -13,6 +13,7 @@ type Reply struct {
 	Text     []string `json:"text"`     // a line each
 
 	lines []string // as sent, where the fields do not tell it all
+	bye   bool     // the MTA closes the connection after it
 }
 
 // Lines returns the reply as it stands on the wire, without line ends.
@@ -52,17 +53,15 @@ func (r *Reply) verdict() Verdict {
 	return Continue
 }
 
-// closes reports whether the MTA closes the SMTP connection after the reply.
-func (r *Reply) closes() bool { return r.Code == 421 }
-
 func reply(code int, enhanced, text string) *Reply {
-	return &Reply{Code: code, Enhanced: enhanced, Text: []string{text}}
+	return &Reply{Code: code, Enhanced: enhanced, Text: []string{text}, bye: code == 421}
 }
 
 // parseReply reads the lines of a reply that begins with three digits.
 func parseReply(lines []string) *Reply {
 	r := &Reply{lines: lines}
 	r.Code, _ = strconv.Atoi(lines[0][:3])
+	r.bye = r.Code == 421
 	for i, l := range lines {
 		if len(l) > 4 {
 			l = l[4:]

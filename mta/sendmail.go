@@ -27,9 +27,10 @@ const shutdown = wire.ReplyShutdown
 // A decision is what the filters say to a step: ReplyContinue, ReplyReject,
 // ReplyTempFail, ReplyDiscard, ReplyCode with its text, or shutdown.
 type decision struct {
-	code byte
-	text string
-	by   *filter
+	code  byte
+	text  string
+	reply *Reply // Postfix: of ReplyCode, in place of text
+	by    *filter
 }
 
 var goOn = decision{code: wire.ReplyContinue}
@@ -150,7 +151,7 @@ func (m *sendmail) tell(f *filter, st Stage, payload []byte) decision {
 		if st != StageBody && st != StageHeader && st != StageEndOfHeaders {
 			f.state = stateIgnored
 		}
-		return decision{wire.ReplySkip, "", f}.or(st)
+		return decision{code: wire.ReplySkip, by: f}.or(st)
 	case wire.ReplyReject, wire.ReplyTempFail, wire.ReplyDiscard, wire.ReplyCode:
 		return m.decide(f, st, cmd, payload)
 	default:
@@ -170,7 +171,7 @@ func (d decision) or(st Stage) decision {
 
 // decide notes a final decision of a filter.
 func (m *sendmail) decide(f *filter, st Stage, cmd byte, payload []byte) decision {
-	d := decision{cmd, "", f}
+	d := decision{code: cmd, by: f}
 	if cmd == wire.ReplyCode {
 		var ok bool
 		if d.text, ok = sendmailText(payload); !ok {
@@ -215,7 +216,12 @@ func (m *sendmail) reply(st Stage, d decision, to string) Outcome {
 	case wire.ReplyCode:
 		out.Reply = prefixed(sendmailReply(d.text), to)
 	case shutdown:
-		out.Reply = reply(421, "4.7.0", m.host+" closing connection")
+		switch st {
+		case StageMail, StageRcpt, StageUnknown:
+			out.Reply = reply(421, "4.3.0", "closing connection")
+		default:
+			out.Reply = reply(421, "4.7.0", m.host+" closing connection")
+		}
 	}
 	return out
 }
@@ -238,13 +244,16 @@ func sendmailReply(text string) *Reply {
 	} else {
 		lines[0] = first[:3] + sep + body
 	}
-	return parseReply(lines)
+	r := parseReply(lines)
+	// 421 closes the connection when a blank or a dash follows.
+	r.bye = r.bye && (len(first) == 3 || first[3] == ' ' || first[3] == '-')
+	return r
 }
 
 // prefixed puts the address before the text of a reply's first line, where
 // Sendmail does.
 func prefixed(r *Reply, to string) *Reply {
-	if to == "" || r.Code/10 != 45 && r.Code/10 != 55 || r.Code == 451 || r.Code == 551 || r.Code == 552 || r.Code == 554 {
+	if to == "" || r.Code != 450 && r.Code != 550 && r.Code != 553 {
 		return r
 	}
 	r.Text[0] = to + "... " + r.Text[0]
@@ -298,6 +307,10 @@ func (m *sendmail) connect(ctx context.Context) Outcome {
 
 func (m *sendmail) helo(name string) Outcome {
 	m.abort()
+	m.reopen()
+	if m.from != nil {
+		m.endTransaction()
+	}
 	d := m.round(StageHelo, wire.AppendString(nil, name))
 	if d.code == wire.ReplyContinue || d.code == wire.ReplyDiscard {
 		return Outcome{}
@@ -332,12 +345,7 @@ func (m *sendmail) mail(addr string, params []string) Outcome {
 	if r := m.stopped(StageMail); r != nil {
 		return Outcome{Verdict: r.verdict(), Reply: r}
 	}
-	m.abort()
-	for _, f := range m.filters {
-		if f.state == stateDone {
-			f.state, f.decision = stateOpen, Continue
-		}
-	}
+	m.reopen()
 	// Its macros are there while the filters are asked.
 	m.from = &addr
 	d := m.round(StageMail, envelope(addr, params))
@@ -386,14 +394,18 @@ func (m *sendmail) dataCmd() Outcome {
 
 func (m *sendmail) unknown(line string) Outcome {
 	d := m.round(StageUnknown, wire.AppendString(nil, line))
-	if d.code == wire.ReplyDiscard {
-		d = goOn
-	}
+	m.discard = m.discard || d.code == wire.ReplyDiscard
 	return m.reply(StageUnknown, d, "")
 }
 
+const maxHeaders = 32768
+
 func (m *sendmail) content(ed *edit.Editor) Outcome {
 	defer m.abort()
+	if size := ed.Header().Size(); size > maxHeaders {
+		// MaxHeadersLength; the filters are not asked.
+		return Outcome{Verdict: Reject, Reply: reply(552, "5.6.0", fmt.Sprintf("Headers too large (%d max)", maxHeaders))}
+	}
 	if m.discard {
 		return Outcome{Verdict: Discard}
 	}
@@ -478,7 +490,7 @@ func (m *sendmail) end(f *filter, ed *edit.Editor) decision {
 			f.decision = Accept
 			if lied {
 				// It replaced the body without having asked to: come again.
-				return decision{wire.ReplyTempFail, "", f}
+				return decision{code: wire.ReplyTempFail, by: f}
 			}
 			return goOn
 		case wire.ReplyReject, wire.ReplyTempFail, wire.ReplyDiscard, wire.ReplyCode:
@@ -534,6 +546,15 @@ func (m *sendmail) abort() {
 		if f.state == stateMessage {
 			f.frame(wire.CmdAbort, nil)
 			f.state = stateDone
+		}
+	}
+}
+
+// reopen makes filters that were done with a message ready for the next.
+func (m *sendmail) reopen() {
+	for _, f := range m.filters {
+		if f.state == stateDone {
+			f.state, f.decision = stateOpen, Continue
 		}
 	}
 }

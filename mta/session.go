@@ -165,7 +165,7 @@ func (s *Session) step(ctx context.Context, st Stage, do func(context.Context) O
 	}
 	out.Faults = s.faults
 	s.note(st, &out)
-	if out.Reply != nil && out.Reply.closes() {
+	if out.Reply != nil && out.Reply.bye {
 		s.ways.quit()
 		s.Close()
 	}
@@ -243,7 +243,9 @@ func (s *Session) Rcpt(ctx context.Context, addr string, params ...string) (Outc
 		bare, _ := edit.ParseAddress(addr)
 		r := Recipient{Address: bare, given: cString(addr), params: params}
 		out := s.ways.rcpt(&r, params)
-		s.to = nil
+		if s.c.Profile == Sendmail {
+			s.to = nil // Postfix keeps the last one up to DATA
+		}
 		s.noteRcpt(r, out)
 		return out
 	})
@@ -332,24 +334,23 @@ func (s *Session) Message(ctx context.Context, raw []byte) (*Result, error) {
 		if r := s.order(StageEnd); r != nil {
 			return Outcome{Verdict: r.verdict(), Reply: r}
 		}
-		return s.deliver(raw)
+		s.result.Verdict, s.result.Stage, s.result.Reply = Accept, StageEnd.String(), nil
+		out := s.deliver(raw)
+		s.endTransaction()
+		return out
 	})
 	if err != nil {
 		return nil, err
 	}
 	res := s.Result()
-	if out.Verdict == Continue {
-		res.Verdict, res.Stage = Accept, StageEnd.String()
-	}
 	res.Faults = out.Faults
-	s.endTransaction()
 	return res, nil
 }
 
 // deliver puts a message through the filters.
 func (s *Session) deliver(raw []byte) Outcome {
-	m := message.Parse(raw)
-	s.messageSize = len(raw)
+	m := s.parse(raw)
+	s.messageSize = m.Size()
 	if f, ok := m.Header.Get("Message-Id"); ok {
 		s.messageID = strings.TrimSpace(f.Text(false))
 	} else if s.c.Profile == Sendmail {
@@ -410,7 +411,7 @@ func (s *Session) makeUp(ed *edit.Editor) {
 
 // endTransaction forgets the transaction.
 func (s *Session) endTransaction() {
-	s.from, s.params, s.rcpts, s.taken, s.refused = nil, nil, nil, 0, 0
+	s.from, s.params, s.to, s.rcpts, s.taken, s.refused = nil, nil, nil, nil, 0, 0
 	s.data, s.discard, s.messageID, s.messageSize, s.quarantine = false, false, "", 0, nil
 	if s.queueID = ""; s.c.Profile == Sendmail {
 		s.newQueueID()

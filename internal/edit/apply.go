@@ -34,6 +34,7 @@ type Editor struct {
 	bodyDone bool            // and then sent something else
 	reason   *string
 	resent   bool // the client sent a Resent- field
+	unbroken bool // the client sent no empty line behind the header
 }
 
 // A field is a header field, or the place of one.
@@ -56,7 +57,7 @@ const lineEnd = "\r\n"
 // field that the MTA adds, which filters are not shown; positions count it also
 // when it is the zero Field.
 func New(mta MTA, m message.Message, own message.Field, env Envelope) *Editor {
-	ed := &Editor{mta: mta, body: normal(m.Body), added: make(map[string]bool)}
+	ed := &Editor{mta: mta, body: normal(m.Body), added: make(map[string]bool), unbroken: len(m.Break) == 0}
 	received := field{Field: own, own: true, set: true}
 	if mta == Sendmail {
 		for _, name := range slots {
@@ -327,7 +328,11 @@ func (ed *Editor) Message(own bool) message.Message {
 			h = append(h, f.Field)
 		}
 	}
-	return message.Message{Header: h, Break: []byte(lineEnd), Body: ed.Body()}
+	out := message.Message{Header: h, Break: []byte(lineEnd), Body: ed.Body()}
+	if ed.mta == Postfix && ed.unbroken && len(out.Body) == 0 {
+		out.Break = nil
+	}
+	return out
 }
 
 // relayed reports whether Sendmail writes a field when it relays by SMTP.

@@ -204,7 +204,7 @@ func TestNormalLineEnds(t *testing.T) {
 		}
 	}
 	m := message.Parse([]byte("A : b\n c\nD: e"))
-	if got, want := string(New(Postfix, m, message.Field{}, Envelope{}).Message(true).Bytes()), "A: b\r\n c\r\nD: e\r\n\r\n"; got != want {
+	if got, want := string(New(Sendmail, m, message.Field{}, Envelope{}).Message(true).Bytes()), "A: b\r\n c\r\nD: e\r\n\r\n"; got != want {
 		t.Errorf("delivered %q, want %q", got, want)
 	}
 }
