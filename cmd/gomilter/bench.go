@@ -111,6 +111,8 @@ func (c *benchCmd) Run(std stdio) error {
 	return nil
 }
 
+const benchGrace = 10 * time.Second
+
 // A bench is one run.
 type bench struct {
 	*benchCmd
@@ -120,25 +122,29 @@ type bench struct {
 	begun  atomic.Int64 // messages
 	done   atomic.Int64
 	failed atomic.Int64
-	begin  time.Time
+	end    time.Time  // zero for none
 	mu     sync.Mutex // over first
 	first  error
 }
 
 func (b *bench) run(ctx context.Context) benchResult {
+	begin := time.Now()
 	if b.Duration > 0 {
+		// What is under way when the time is up may finish, but not hold us up. (A
+		// deadline on ctx would fail dials before ctx shows that it has passed.)
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, b.Duration)
+		ctx, cancel = context.WithCancel(ctx)
 		defer cancel()
+		b.end = begin.Add(b.Duration)
+		defer time.AfterFunc(b.Duration+benchGrace, cancel).Stop()
 	}
-	b.begin = time.Now()
 	workers := make([]benchWorker, b.Connections)
 	var wg sync.WaitGroup
 	for i := range workers {
 		wg.Go(func() { workers[i].run(ctx, b) })
 	}
 	wg.Wait()
-	took := time.Since(b.begin)
+	took := time.Since(begin)
 
 	res := benchResult{Messages: b.done.Load(), Errors: b.failed.Load(), Seconds: took.Seconds(), Verdicts: map[string]int64{}}
 	if b.first != nil {
@@ -166,7 +172,9 @@ type benchWorker struct {
 }
 
 func (w *benchWorker) run(ctx context.Context, b *bench) {
-	more := func() bool { return ctx.Err() == nil && b.begun.Add(1) <= b.Messages }
+	more := func() bool {
+		return ctx.Err() == nil && (b.end.IsZero() || time.Now().Before(b.end)) && b.begun.Add(1) <= b.Messages
+	}
 	for more() {
 		if err := w.connection(ctx, b, more); err != nil && ctx.Err() == nil {
 			b.failed.Add(1)

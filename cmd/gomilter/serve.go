@@ -82,11 +82,18 @@ func (c *serveCmd) Run(std stdio) error {
 		log.Info("serving", "socket", c.Socket[i], "addr", ln.Addr())
 		go func() { ended <- srv.Serve(ctx, ln) }()
 	}
-	context.AfterFunc(ctx, func() { log.Info("stopping") })
-	for range listeners {
-		if e := <-ended; !errors.Is(e, milter.ErrServerClosed) && err == nil {
-			err = e
-			stop() // one socket is lost: stop them all, so that a supervisor starts anew
+	signalled := ctx.Done()
+	for running := len(listeners); running > 0; {
+		select {
+		case <-signalled:
+			log.Info("stopping")
+			signalled = nil
+		case e := <-ended:
+			running--
+			if !errors.Is(e, milter.ErrServerClosed) && err == nil {
+				err = e
+				stop() // one socket is lost: stop them all, so that a supervisor starts anew
+			}
 		}
 	}
 	log.Info("stopped")

@@ -5,7 +5,6 @@ package headerrules
 
 import (
 	"context"
-	"mime"
 	"strings"
 
 	"github.com/gomilter/gomilter"
@@ -61,10 +60,8 @@ func (c *conn) header(_ context.Context, h *milter.Header) milter.HeaderReply {
 	if h.Is(Mark) {
 		c.msg.marks++
 	}
-	written := strings.TrimSpace(strings.ReplaceAll(h.Value(), "\n", ""))
-	decoded, _ := new(mime.WordDecoder).DecodeHeader(written)
 	for i, r := range c.rules {
-		if c.msg.hit == nil && h.Is(r.Header) && (r.Match.MatchString(written) || r.Match.MatchString(decoded)) {
+		if c.msg.hit == nil && h.Is(r.Header) && r.matches(h.Value()) {
 			c.msg.hit = &c.rules[i]
 		}
 	}

@@ -1,6 +1,10 @@
 package headerrules
 
-import "regexp"
+import (
+	"mime"
+	"regexp"
+	"strings"
+)
 
 // A Rule refuses messages by a header field. Match sees the value in one line,
 // once as it is written and once with its encoded words (RFC 2047) decoded.
@@ -8,6 +12,12 @@ type Rule struct {
 	Name, Header string
 	Match        *regexp.Regexp
 	Text         string // what the sender is told
+}
+
+func (r Rule) matches(value string) bool {
+	written := strings.TrimSpace(strings.ReplaceAll(value, "\n", ""))
+	decoded, err := new(mime.WordDecoder).DecodeHeader(written)
+	return r.Match.MatchString(written) || err == nil && r.Match.MatchString(decoded)
 }
 
 // Rules are a sample; the words are those that spammers used to shout.
