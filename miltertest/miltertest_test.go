@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gomilter/gomilter"
@@ -646,4 +647,20 @@ func TestRejectedMessageIsNotThere(t *testing.T) {
 	equal(t, "told", res.Told(), "554 5.7.1 refused here")
 	equal(t, "message", res.Raw(), "")
 	equal(t, "Subject", res.Header("Subject"), "")
+}
+
+func TestManyConnectionsAtOnce(t *testing.T) {
+	miltertest.Each(t, func(t *testing.T, profile mta.Profile) {
+		c := miltertest.New(t, &milter.Server{New: moved})
+		c.Profile = profile
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				from := fmt.Sprintf("user%d@example.org", i)
+				res := c.Send(t, miltertest.Mail{From: from})
+				equal(t, "X-Seen-From", res.Header("X-Seen-From"), from)
+			})
+		}
+		wg.Wait()
+	})
 }
