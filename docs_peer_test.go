@@ -3,7 +3,6 @@
 package milter_test
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"os/exec"
@@ -11,7 +10,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -79,22 +77,10 @@ func TestAttachAsTheReadmeSays(t *testing.T) {
 type serveProcess struct {
 	cmd   *exec.Cmd
 	ended chan error
-
-	mu  sync.Mutex
-	buf bytes.Buffer
+	buf   lockedBuffer
 }
 
-func (p *serveProcess) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buf.Write(b)
-}
-
-func (p *serveProcess) log() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.buf.String()
-}
+func (p *serveProcess) log() string { return p.buf.String() }
 
 func startServe(t *testing.T, gomilter, spec string) *serveProcess {
 	t.Helper()
@@ -102,7 +88,7 @@ func startServe(t *testing.T, gomilter, spec string) *serveProcess {
 	if os.Geteuid() == 0 {
 		p.cmd.Args = append(p.cmd.Args, "--allow-root")
 	}
-	p.cmd.Stderr = p
+	p.cmd.Stderr = &p.buf
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

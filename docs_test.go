@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -15,9 +16,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/mta"
 )
 
@@ -203,6 +206,98 @@ func TestAttachLinesAreThoseOfConfig(t *testing.T) {
 	}
 }
 
+// The commands of docs/commands.md print what stands there, numbers aside.
+func TestCommandsInDocs(t *testing.T) {
+	doc := readDoc(t, "docs/commands.md")
+	gomilter, dir := buildGomilter(t), t.TempDir()
+	const docSocket = "/run/gomilter/gomilter.sock"
+	socket := filepath.Join(dir, "s")
+	message := regexp.MustCompile(`(?s)In .message\.eml. there is\n\n(.*?)\n\x60\x60\x60`).FindStringSubmatch(doc)
+	if message == nil {
+		t.Fatal("the doc shows no message")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "message.eml"), []byte(strings.ReplaceAll("\n"+message[1], "\n    ", "\n")[1:]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command := func(args []string) *exec.Cmd {
+		for i, a := range args {
+			if a == "--user" { // there may be no such user, and no root
+				args = append(append([]string{}, args[:i]...), append(args[i+2:], "--allow-root")...)
+				break
+			}
+		}
+		for i := range args {
+			if !strings.HasPrefix(args[i], "unix:/var/spool") && args[0] != "config" {
+				args[i] = strings.ReplaceAll(args[i], docSocket, socket)
+			}
+		}
+		cmd := exec.Command(gomilter, args...)
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR=/tmp")
+		return cmd
+	}
+	blocks := regexp.MustCompile("(?ms)^```console\n\\$ gomilter (.*?)\n(.*?)^```$").FindAllStringSubmatch(doc, -1)
+	if len(blocks) < 8 {
+		t.Fatalf("%d commands", len(blocks))
+	}
+	for _, b := range blocks {
+		args, want := strings.Fields(b[1]), b[2]
+		var got string
+		if cmd := command(args); args[0] == "serve" { // the first one: the others need it
+			var buf lockedBuffer
+			cmd.Stderr = &buf
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer cmd.Wait()
+			defer cmd.Process.Kill()
+			for deadline := time.Now().Add(20 * time.Second); !strings.Contains(buf.String(), "serving") && time.Now().Before(deadline); {
+				time.Sleep(5 * time.Millisecond)
+			}
+			got = buf.String()
+		} else {
+			out, err := cmd.CombinedOutput()
+			if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
+				t.Fatal(err)
+			}
+			got = string(out)
+		}
+		got = strings.ReplaceAll(got, socket, docSocket)
+		want, more := strings.CutSuffix(want, "[…]\n")
+		got, want = sameNumbers(got), sameNumbers(want)
+		if got != want && !(more && strings.HasPrefix(got, want)) {
+			t.Errorf("gomilter %s prints\n%s\nbut the doc has\n%s", b[1], got, want)
+		}
+	}
+}
+
+// sameNumbers makes two runs of a command alike.
+func sameNumbers(s string) string {
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	for _, r := range []struct{ re, by string }{
+		{`time=\S+`, "time=T"}, {`/tmp/[^ /]*`, "/tmp/X"}, {`[0-9A-F]{9,}`, "ID"}, {`\d+(\.\d+)?`, "N"}, {` {2,}`, "  "},
+	} {
+		s = regexp.MustCompile(r.re).ReplaceAllString(s, r.by)
+	}
+	return s
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 func buildGomilter(t *testing.T) (binary string) {
 	t.Helper()
 	binary = filepath.Join(t.TempDir(), "gomilter")
@@ -210,6 +305,142 @@ func buildGomilter(t *testing.T) (binary string) {
 		t.Fatalf("gomilter does not build: %v\n%s", err, out)
 	}
 	return binary
+}
+
+// The tables of docs/write-a-filter.md say what the code says.
+func TestTablesOfWriteAFilter(t *testing.T) {
+	doc := readDoc(t, "docs/write-a-filter.md")
+	row := func(name string) []string {
+		m := regexp.MustCompile("(?m)^\\| `" + name + "`.*$").FindString(doc)
+		if m == "" {
+			t.Errorf("no table tells of %s", name)
+		}
+		return append(strings.Split(m, " | "), "", "", "", "")
+	}
+
+	// Times and limits, with the defaults that the comments of the fields give.
+	knobs := 0
+	for name, comment := range fieldComments(t, "server.go", "Server") {
+		m := regexp.MustCompile(`\b0 means (\d+(?: s| [KM]iB)?)`).FindStringSubmatch(comment)
+		if m == nil {
+			continue
+		}
+		knobs++
+		if got := row(name)[1]; got != m[1] {
+			t.Errorf("%s: the doc's default is %q, the field's comment says %q", name, got, m[1])
+		}
+	}
+	if want := strings.Count(doc, "\n| `Max") + strings.Count(doc, "Timeout` |") + strings.Count(doc, "Interval` |"); knobs != want {
+		t.Errorf("%d fields have a default, the table has %d rows", knobs, want)
+	}
+
+	// Hooks, with the replies that their types allow.
+	replies := typeComments(t, "reply.go")
+	for name, typ := range hookReplies(t) {
+		got, want := strings.TrimSuffix(row(name)[3], " |"), "–"
+		if typ != "" {
+			want = regexp.MustCompile(`^An? \w+ is (.*?\*Refusal).*$`).ReplaceAllString(strings.Join(strings.Fields(replies[typ]), " "), "$1")
+			want = strings.ReplaceAll(want, "Continue (the same)", "Continue")
+		}
+		if name != "Negotiate" && got != want {
+			t.Errorf("%s: the doc allows %q, the type %q", name, got, want)
+		}
+	}
+
+	for _, p := range []milter.FaultPolicy{milter.FaultTempFail, milter.FaultReject, milter.FaultAccept, milter.FaultContinue} {
+		row("Fault" + map[milter.FaultPolicy]string{milter.FaultTempFail: "TempFail", milter.FaultReject: "Reject", milter.FaultAccept: "Accept", milter.FaultContinue: "Continue"}[p])
+	}
+}
+
+func parseFile(t *testing.T, name string) *ast.File {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// structFields calls f for each field of a struct.
+func structFields(t *testing.T, file, name string, f func(name string, field *ast.Field)) {
+	t.Helper()
+	ast.Inspect(parseFile(t, file), func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok || spec.Name.Name != name {
+			return true
+		}
+		for _, field := range spec.Type.(*ast.StructType).Fields.List {
+			for _, n := range field.Names {
+				f(n.Name, field)
+			}
+		}
+		return false
+	})
+}
+
+// fieldComments returns what is said of the fields of a struct.
+func fieldComments(t *testing.T, file, name string) map[string]string {
+	comments := map[string]string{}
+	structFields(t, file, name, func(name string, field *ast.Field) {
+		comments[name] = field.Doc.Text() + field.Comment.Text()
+	})
+	return comments
+}
+
+// typeComments returns what is said of the types of a file.
+func typeComments(t *testing.T, file string) map[string]string {
+	comments := map[string]string{}
+	ast.Inspect(parseFile(t, file), func(n ast.Node) bool {
+		if spec, ok := n.(*ast.TypeSpec); ok {
+			comments[spec.Name.Name] = spec.Doc.Text()
+		}
+		return true
+	})
+	return comments
+}
+
+// hookReplies returns the hooks with the names of their reply types.
+func hookReplies(t *testing.T) map[string]string {
+	hooks := map[string]string{}
+	structFields(t, "hooks.go", "Hooks", func(name string, field *ast.Field) {
+		if fn, ok := field.Type.(*ast.FuncType); ok {
+			hooks[name] = ""
+			if fn.Results != nil {
+				hooks[name] = fn.Results.List[0].Type.(*ast.Ident).Name
+			}
+		}
+	})
+	return hooks
+}
+
+// Links in the docs lead somewhere.
+func TestLinksInDocs(t *testing.T) {
+	for _, name := range docFiles(t) {
+		for _, m := range regexp.MustCompile(`\]\(([^)#]*)(#[^)]*)?\)`).FindAllStringSubmatch(readDoc(t, name), -1) {
+			path, anchor := m[1], m[2]
+			if strings.Contains(path, "://") || path == "mta-differences.md" || path == "docs/mta-differences.md" {
+				continue
+			}
+			target := filepath.Join(filepath.Dir(name), path)
+			if path == "" {
+				target = name
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: link to %s: %v", name, path, err)
+			} else if anchor != "" && !anchors(readDoc(t, target))[anchor[1:]] {
+				t.Errorf("%s: %s has no heading %s", name, target, anchor)
+			}
+		}
+	}
+}
+
+// anchors returns the names that headings get.
+func anchors(doc string) map[string]bool {
+	names := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(doc, -1) {
+		names[strings.ReplaceAll(regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+	}
+	return names
 }
 
 // pymilterRows are the row ids that docs/pymilter.md accounts for.
