@@ -2,6 +2,9 @@ package cases
 
 import (
 	"flag"
+	"os"
+	"regexp"
+	"slices"
 	"testing"
 
 	"github.com/gomilter/gomilter/internal/peertest"
@@ -25,7 +28,7 @@ func TestCasesOnProfiles(t *testing.T) {
 					t.Parallel()
 					j := NewProfile(t, kind, name)
 					for _, c := range list {
-						if c.Only != "real" {
+						if c.profiled() {
 							t.Run(c.Name, func(t *testing.T) { judge(t, j, c) })
 						}
 					}
@@ -68,4 +71,44 @@ func judge(t *testing.T, j *Judge, c *Case) Outcome {
 		t.Errorf("%s: %s: %s", c.Place, j, d)
 	}
 	return out
+}
+
+// TestDifferencesAreDocumented compares the ids in the cases with those in
+// docs/mta-differences.md.
+func TestDifferencesAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/mta-differences.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := make(map[string]bool)
+	for _, m := range regexp.MustCompile("(?m)^### `([^`]+)`").FindAllStringSubmatch(string(text), -1) {
+		if documented[m[1]] {
+			t.Errorf("docs/mta-differences.md has %q twice", m[1])
+		}
+		documented[m[1]] = true
+	}
+	used := make(map[string]bool)
+	use := func(c *Case, id string) {
+		used[id] = true
+		if !documented[id] {
+			t.Errorf("%s: %q is not in docs/mta-differences.md", c.Place, id)
+		}
+	}
+	for _, c := range load(t) {
+		for _, id := range c.Shows {
+			use(c, id)
+		}
+		for _, e := range c.Excuses {
+			use(c, e.ID)
+		}
+		differs := slices.ContainsFunc(c.Wants, func(w Want) bool { return w.MTA != "" })
+		if differs && len(c.Shows) == 0 && c.applies("sendmail") && c.applies("postfix") {
+			t.Errorf("%s: %s: the MTAs differ, and no id of a difference is given", c.Place, c.Name)
+		}
+	}
+	for id := range documented {
+		if !used[id] {
+			t.Errorf("docs/mta-differences.md has %q, which no case shows", id)
+		}
+	}
 }

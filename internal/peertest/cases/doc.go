@@ -8,7 +8,7 @@
 //
 //	=== name of the case
 //	setup two                 which MTA of those in setup.go; without it the plain one
-//	only postfix              a case for one MTA; "only real" for the real ones
+//	only real postfix         not for the other MTA; real: not for package mta
 //	shows id ...              the differences of docs/mta-differences.md that it shows
 //	excuse id key             where the profile is known to differ from the real MTA
 //

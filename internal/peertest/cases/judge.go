@@ -5,9 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -138,9 +141,9 @@ func (j *Judge) converseReal(t testing.TB, c *Case, norm *normalizer) (Outcome, 
 	mails := m.Sink.Take()
 	out = append(out, line{"delivered", fmt.Sprint(len(mails))})
 	for i, mail := range mails {
-		d := delivery{from: path(mail.From), mail: mail}
+		d := delivery{from: path(mail.From, c), mail: mail}
 		for _, to := range mail.Rcpts {
-			d.to = append(d.to, path(to))
+			d.to = append(d.to, path(to, c))
 		}
 		out = append(out, d.lines(nth("mail", i), m.Host)...)
 	}
@@ -154,12 +157,11 @@ func (j *Judge) converseReal(t testing.TB, c *Case, norm *normalizer) (Outcome, 
 			out = append(out, line{"deferred", string(q.State) + " " + q.Reason})
 			continue
 		}
-		reason := q.Reason
-		if reason == "" {
-			reason = "(no reason kept)"
-		}
-		out = append(out, line{"held", reason})
+		out = append(out, line{"held", heldFor(j.Kind, q.Reason)})
 		var text strings.Builder
+		if j.Kind == peertest.Sendmail && len(q.Header) > 0 && q.Header[0].Name == "Return-Path" {
+			q.Header = q.Header[1:] // for local delivery; it is not sent on
+		}
 		for _, f := range q.Header {
 			fmt.Fprintf(&text, "%s:%s\r\n", f.Name, strings.ReplaceAll(f.Value, "\n", "\r\n"))
 		}
@@ -200,16 +202,28 @@ func nth(what string, i int) string {
 	return fmt.Sprintf("%s%d ", what, i+1)
 }
 
-// path shows an address with its parameters, but for those that MTAs make up.
-func path(p peertest.Path) string {
+// heldFor returns the reason that an MTA keeps.
+func heldFor(kind peertest.Kind, reason string) string {
+	if kind == peertest.Postfix {
+		return "(no reason kept)"
+	}
+	return reason
+}
+
+// path shows an address with its parameters, but for those that MTAs make up:
+// of ORCPT those in cases that do not mention it.
+func path(p peertest.Path, c *Case) string {
 	text := "<" + printable(p.Addr) + ">"
-	params := slices.Clone(p.Params)
-	slices.Sort(params)
-	for _, s := range params {
-		madeUp := strings.HasPrefix(s, "SIZE=") || strings.HasPrefix(s, "BODY=") || strings.EqualFold(s, "ORCPT=rfc822;"+p.Addr)
-		if !madeUp {
-			text += " " + printable(s)
+	for _, s := range slices.Sorted(slices.Values(p.Params)) {
+		switch name, value, _ := strings.Cut(s, "="); name {
+		case "SIZE", "BODY":
+			continue
+		case "ORCPT":
+			if !strings.Contains(c.text, "ORCPT=") || strings.EqualFold(value, "rfc822;"+p.Addr) {
+				continue
+			}
 		}
+		text += " " + printable(s)
 	}
 	return text
 }
@@ -223,13 +237,15 @@ type realServer struct {
 }
 
 func toAnswer(r peertest.Reply) (answer, error) {
-	if r.Err != nil {
-		if r.Code == 0 && !os.IsTimeout(r.Err) {
-			return answer{}, nil
-		}
-		return answer{}, r.Err
+	switch {
+	case r.Err == nil:
+		return answer{r.Code, r.Lines}, nil
+	case errors.Is(r.Err, io.EOF), errors.Is(r.Err, syscall.ECONNRESET), errors.Is(r.Err, syscall.EPIPE), errors.Is(r.Err, net.ErrClosed):
+		return answer{}, nil
+	case len(r.Lines) > 0:
+		return answer{noCode, r.Lines}, nil
 	}
-	return answer{r.Code, r.Lines}, nil
+	return answer{}, r.Err
 }
 
 func (s *realServer) dial(where string) (answer, error) {

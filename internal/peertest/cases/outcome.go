@@ -105,12 +105,12 @@ type delivery struct {
 func (d delivery) lines(prefix, host string) []line {
 	out := []line{
 		{prefix + "from", d.from},
-		{prefix + "to", strings.Join(d.to, ", ")},
+		{prefix + "to", strings.Join(slices.Sorted(slices.Values(d.to)), ", ")},
 	}
 	header := d.mail.Header()
 	out = append(out, line{prefix + "fields", strings.Join(header.Names(), " ")})
 	for _, f := range header {
-		value := fmt.Sprintf("%q", f.Value)
+		value := content([]byte(f.Value))
 		if strings.EqualFold(f.Name, "Received") && strings.Contains(f.Value, "by "+host) {
 			value = "(own)"
 		}

@@ -15,12 +15,13 @@ type Case struct {
 	Name    string
 	Place   string // file and line
 	Setup   string
-	Only    string   // sendmail, postfix, real or ""
+	Only    []string // MTAs, or "real"; nil means all
 	Shows   []string // ids of docs/mta-differences.md
 	Excuses []Excuse
 	Filters []Plan
 	Steps   []Step
 	Wants   []Want
+	text    string // its lines
 }
 
 // An Excuse names what a profile may get wrong in a case.
@@ -100,6 +101,7 @@ func Parse(name string, text []byte) ([]*Case, error) {
 }
 
 func (c *Case) line(line string) error {
+	c.text += line + "\n"
 	first, rest, _ := strings.Cut(line, " ")
 	rest = strings.TrimSpace(rest)
 	switch first {
@@ -126,7 +128,7 @@ func (c *Case) line(line string) error {
 	case "setup":
 		c.Setup = words[0]
 	case "only":
-		c.Only = words[0]
+		c.Only = append(c.Only, words...)
 	case "shows":
 		c.Shows = append(c.Shows, words...)
 	case "excuse":
@@ -222,8 +224,11 @@ func quoted(s string) (word, rest string, err error) {
 
 // applies reports whether a case is one for an MTA.
 func (c *Case) applies(mta string) bool {
-	return c.Only == "" || c.Only == "real" || c.Only == mta
+	return !slices.Contains(c.Only, "sendmail") && !slices.Contains(c.Only, "postfix") || slices.Contains(c.Only, mta)
 }
+
+// profiled reports whether package mta can play a case.
+func (c *Case) profiled() bool { return !slices.Contains(c.Only, "real") }
 
 // excused reports whether a profile may be wrong about a key, or about all that
 // begin with it.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +32,12 @@ func (j *Judge) client() *mta.Client {
 		Timeouts: mta.Timeouts{Connect: j.setup.command, Write: j.setup.command, Command: j.setup.command, Content: j.setup.content},
 	}
 	// All mail goes to one host, by the mailer that the real ones have for it.
-	c.Route = func(addr string) (string, string, string) { return "relay", "[127.0.0.1]", addr }
+	c.Route = func(addr string) (string, string, string) {
+		if addr == "" {
+			return "local", "", "" // the null sender's
+		}
+		return "relay", "[127.0.0.1]", addr
+	}
 	if j.Kind == peertest.Postfix {
 		c.Profile = mta.Postfix
 		c.Route = func(addr string) (string, string, string) { return "smtp", "[127.0.0.1]:25", addr }
@@ -60,7 +64,7 @@ func (j *Judge) converseProfile(t testing.TB, c *Case, norm *normalizer) (Outcom
 	norm.add(host, "<host>")
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	s := &profileServer{ctx: ctx, client: j.client()}
+	s := &profileServer{ctx: ctx, c: c, client: j.client()}
 	p := &player{s: s, count: make(map[string]int)}
 	err := p.play(c.Steps)
 	if s.session != nil {
@@ -72,7 +76,7 @@ func (j *Judge) converseProfile(t testing.TB, c *Case, norm *normalizer) (Outcom
 		out = append(out, d.lines(nth("mail", i), host)...)
 	}
 	for i, d := range s.held {
-		out = append(out, line{"held", d.reason})
+		out = append(out, line{"held", heldFor(j.Kind, d.reason)})
 		out = append(out, d.lines("held "+nth("mail", i), host)...)
 	}
 	return out, err
@@ -81,6 +85,7 @@ func (j *Judge) converseProfile(t testing.TB, c *Case, norm *normalizer) (Outcom
 // A profileServer is an SMTP server that asks package mta what an MTA would say.
 type profileServer struct {
 	ctx       context.Context
+	c         *Case
 	client    *mta.Client
 	session   *mta.Session
 	closed    bool
@@ -211,9 +216,9 @@ func (s *profileServer) data(text string) (answer, error) {
 		return s.answer(0, out, err)
 	}
 	if res.Verdict != mta.Discard && len(res.Envelope.Rcpts) > 0 {
-		d := delivery{from: envelopePath(res.Envelope.From, res.Envelope.FromArgs), mail: &peertest.Mail{Data: res.Message.Bytes()}}
+		d := delivery{from: s.path(res.Envelope.From, res.Envelope.FromArgs), mail: &peertest.Mail{Data: res.Message.Bytes()}}
 		for _, r := range res.Envelope.Rcpts {
-			d.to = append(d.to, envelopePath(r.Address, r.Args))
+			d.to = append(d.to, s.path(r.Address, r.Args))
 		}
 		if res.Quarantine != nil {
 			d.reason = *res.Quarantine
@@ -225,9 +230,8 @@ func (s *profileServer) data(text string) (answer, error) {
 	return answer{250, nil}, nil
 }
 
-func envelopePath(addr string, args []string) string {
-	args = slices.Clone(args)
-	return path(peertest.Path{Addr: addr, Params: args})
+func (s *profileServer) path(addr string, args []string) string {
+	return path(peertest.Path{Addr: addr, Params: args}, s.c)
 }
 
 func (s *profileServer) raw(string) error { return nil }

@@ -80,9 +80,11 @@ func (l *letter) message() string {
 
 // An answer is what the server says to a step.
 type answer struct {
-	code  int // 0 when the connection is closed
+	code  int // 0 when the connection is closed, noCode for a line that is no reply
 	lines []string
 }
+
+const noCode = 1
 
 func (a answer) ok() bool { return a.code >= 200 && a.code < 400 }
 
