@@ -66,8 +66,12 @@ type bodyWriter struct {
 	failed error // of writing to the MTA
 }
 
-func newBodyWriter(c *conn, body io.Reader, final []byte) *bodyWriter {
-	w := &bodyWriter{c: c, last: -1, final: final}
+func newBodyWriter(c *conn, final []byte) *bodyWriter {
+	return &bodyWriter{c: c, last: -1, final: final}
+}
+
+// copyFrom sends what is gathered on the connection, the body and the final frame.
+func (w *bodyWriter) copyFrom(body io.Reader) (err error) {
 	switch body := body.(type) { // no other type's Len is believed
 	case *bytes.Reader:
 		w.last = body.Len()
@@ -76,11 +80,6 @@ func newBodyWriter(c *conn, body io.Reader, final []byte) *bodyWriter {
 	case *strings.Reader:
 		w.last = body.Len()
 	}
-	return w
-}
-
-// copyFrom sends what is gathered on the connection, the body and the final frame.
-func (w *bodyWriter) copyFrom(body io.Reader) (err error) {
 	if to, ok := body.(io.WriterTo); ok {
 		_, err = to.WriteTo(w)
 	} else {

@@ -98,6 +98,7 @@ func (c *conn) serve() {
 			c.end()
 		}
 	}()
+	defer c.survive()
 	for {
 		switch err := c.next(); err {
 		case nil:
@@ -111,6 +112,16 @@ func (c *conn) serve() {
 			c.quit(err)
 			return
 		}
+	}
+}
+
+// survive keeps the process and the other connections alive when this package
+// makes a mistake; hooks have a guard of their own.
+func (c *conn) survive() {
+	if v := recover(); v != nil {
+		c.log().Error("connection failed", "err", v, "stack", string(debug.Stack()))
+		c.ending = true
+		c.close()
 	}
 }
 
@@ -450,7 +461,7 @@ func (c *conn) onEnd(p []byte) error {
 // body is the filter's code, so it is guarded like a hook.
 func (c *conn) finishBody(body io.Reader, a *answer) error {
 	c.bodyLeft.Store(false)
-	w := newBodyWriter(c, body, frameOf(a))
+	w := newBodyWriter(c, frameOf(a))
 	var err error
 	fault := c.guarded(StageEnd, true, func() { err = w.copyFrom(body) })
 	switch {
@@ -802,22 +813,16 @@ func (c *conn) fault(err error) {
 		return
 	}
 	c.log().Error("hook failed", "stage", he.Stage, "kind", he.Kind, "queue", c.session.QueueID(), "policy", c.srv.OnFault, "err", he.Err)
-	if m := c.srv.Metrics; m != nil {
-		m.Fault(he.Stage, he.Kind)
-	}
+	c.srv.count(func(m Metrics) { m.Fault(he.Stage, he.Kind) })
 }
 
 func (c *conn) limit(name string, attrs ...any) {
 	c.log().Warn("limit hit", append([]any{"limit", name}, attrs...)...)
-	if m := c.srv.Metrics; m != nil {
-		m.Limit(name)
-	}
+	c.srv.count(func(m Metrics) { m.Limit(name) })
 }
 
 func (c *conn) verdict(st Stage, a *answer) {
-	if m := c.srv.Metrics; m != nil {
-		m.Verdict(st, a.name, c.took)
-	}
+	c.srv.count(func(m Metrics) { m.Verdict(st, a.name, c.took) })
 	if log := c.srv.log(); log.Enabled(context.Background(), slog.LevelDebug) {
 		c.log().Debug("verdict", "stage", st, "queue", c.session.QueueID(), "verdict", a.name)
 	}

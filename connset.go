@@ -92,9 +92,7 @@ func (set *connSet) add(nc net.Conn) {
 	set.mu.Lock()
 	set.conns[c] = struct{}{}
 	set.mu.Unlock()
-	if s.Metrics != nil {
-		s.Metrics.Connection(+1)
-	}
+	s.count(func(m Metrics) { m.Connection(+1) })
 	if limit > 0 && n > 2*limit {
 		c.release() // too many even to be answered
 		return
@@ -119,9 +117,7 @@ func (set *connSet) remove(c *conn) {
 	}
 	delete(set.conns, c)
 	set.srv.conns.Add(-1)
-	if m := set.srv.Metrics; m != nil {
-		m.Connection(-1)
-	}
+	set.srv.count(func(m Metrics) { m.Connection(-1) })
 	if set.stopping.Load() && len(set.conns) == 0 {
 		set.closeEmpty()
 	}

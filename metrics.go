@@ -21,6 +21,19 @@ type Metrics interface {
 	Limit(name string)
 }
 
+// count tells Metrics, whose panics are none of the conversation's business.
+func (s *Server) count(tell func(Metrics)) {
+	if s.Metrics == nil {
+		return
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			s.log().Error("metrics failed", "err", v)
+		}
+	}()
+	tell(s.Metrics)
+}
+
 // Names of the limits, as told to Metrics and logged.
 const (
 	LimitConns     = "connections"
