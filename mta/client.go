@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/gomilter/gomilter/internal/wire"
@@ -155,7 +154,7 @@ type Client struct {
 	// Trace, when set, is told every packet, before it is sent and after it came.
 	Trace func(Packet)
 
-	count atomic.Uint32 // of messages, for queue ids
+	count uint32 // of messages, for queue ids; atomic
 }
 
 // A Packet is one frame of a conversation with a filter.

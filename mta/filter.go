@@ -107,8 +107,7 @@ func (f *filter) dial(ctx context.Context) error {
 		nc, err = d.DialContext(ctx, network, address)
 	}
 	if err != nil {
-		// Postfix takes a filter that is not there for an error in its configuration.
-		return fmt.Errorf("%w: %w", ErrConfiguration, err)
+		return err
 	}
 	f.mu.Lock()
 	f.nc = nc

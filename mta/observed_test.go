@@ -25,6 +25,9 @@ type observation struct {
 	Failure   Failure  `json:"failure"` // tempfail when not told
 	Neg       string   `json:"neg"`     // the filter's OPTNEG, in hexadecimal
 	Plan      plan     `json:"plan"`
+	Neg2      string   `json:"neg2"` // of a second filter, which is there when Packets2 is
+	Plan2     plan     `json:"plan2"`
+	Packets2  *string  `json:"packets2"`
 	Steps     []string `json:"steps"`
 	Data      *string  `json:"data"`
 	Banner    []string `json:"banner"`  // when not 220
@@ -153,6 +156,14 @@ func (o observation) test(t *testing.T) {
 		Profile: o.MTA, Hostname: o.MTA.String() + ".mta.test", Failure: o.Failure, Timeouts: Timeouts{Command: time.Second, Content: time.Second},
 		Milters: []Milter{{Name: "fake", Dial: f.dial}}, MakeUp: true,
 	}
+	var second *fake
+	if o.Packets2 != nil {
+		second = newFake(t, o.Plan2)
+		if o.Neg2 != "" {
+			second.answer, _ = hex.DecodeString(o.Neg2)
+		}
+		c.Milters = append(c.Milters, Milter{Name: "second", Dial: second.dial})
+	}
 	data := usualData
 	if o.Data != nil {
 		data = latin1(*o.Data)
@@ -185,6 +196,12 @@ func (o observation) test(t *testing.T) {
 	f.wg.Wait()
 	if got := sequence(f.packets()); got != o.Packets && trimEnd(got) != trimEnd(o.Packets) {
 		t.Errorf("packets\ngot  %s\nwant %s", got, o.Packets)
+	}
+	if second != nil {
+		second.wg.Wait()
+		if got := sequence(second.packets()); trimEnd(got) != trimEnd(*o.Packets2) {
+			t.Errorf("packets to the second filter\ngot  %s\nwant %s", got, *o.Packets2)
+		}
 	}
 	delivered, held := 0, 0
 	for _, r := range results {

@@ -105,8 +105,8 @@ func (p *postfix) event(f *filter, st Stage, payload []byte) decision {
 
 // await reads replies until the final one. ed takes edits at end of message.
 func (p *postfix) await(f *filter, st Stage, ed *edit.Editor) decision {
-	// Before the end of message a quarantine ends the step for good once the final
-	// reply lets it pass.
+	// Once the final reply lets the message pass, a quarantine is the decision: other
+	// filters are not asked.
 	pass := goOn
 	for {
 		cmd, payload, err := f.next(time.Time{})
@@ -127,12 +127,10 @@ func (p *postfix) await(f *filter, st Stage, ed *edit.Editor) decision {
 			continue
 		case wire.ReplyQuarantine:
 			reason := cString(string(payload))
-			if ed == nil {
-				pass = decision{code: cmd, text: reason, by: f}
-				continue
+			pass = decision{code: cmd, text: reason, by: f}
+			if ed != nil {
+				ed.Interrupt()
 			}
-			p.quarantine = &reason
-			ed.Interrupt()
 			continue
 		case wire.ReplyContinue:
 			if st == StageEnd {
@@ -236,7 +234,7 @@ func postfixText(p []byte) (*Reply, error) {
 
 // round tells the filters of a step, until one decides.
 func (p *postfix) round(st Stage, payload []byte) decision {
-	if p.held != nil || p.discard {
+	if p.held != nil || p.discard && st != StageUnknown {
 		return goOn
 	}
 	for _, f := range p.filters {
@@ -250,9 +248,7 @@ func (p *postfix) round(st Stage, payload []byte) decision {
 // outcome returns what the client is told of a decision.
 func (p *postfix) outcome(d decision) Outcome {
 	out := Outcome{}
-	if d.by != nil {
-		out.Milter = d.by.name
-	}
+	out.by(d)
 	switch d.code {
 	case wire.ReplyDiscard:
 		out.Verdict = Discard
@@ -360,7 +356,9 @@ func (p *postfix) dataCmd() Outcome {
 // unknown tells of the first word only: the line is cut up by then.
 func (p *postfix) unknown(line string) Outcome {
 	word, _, _ := strings.Cut(strings.TrimLeft(line, " \t"), " ")
-	return p.outcome(p.round(StageUnknown, wire.AppendString(nil, word)))
+	out := p.outcome(p.round(StageUnknown, wire.AppendString(nil, word)))
+	p.discard = p.discard || out.Verdict == Discard
+	return out
 }
 
 func (p *postfix) content(ed *edit.Editor) Outcome {

@@ -44,7 +44,7 @@ type Result struct {
 	// Message is what the MTA delivers or holds. It is the zero Message when the
 	// client was refused, and when the message was dropped.
 	Message message.Message `json:"-"`
-	// Faults tells of the filters that failed over the message.
+	// Faults tells of the filters that failed in the session so far.
 	Faults []Fault `json:"-"`
 }
 

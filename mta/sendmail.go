@@ -33,6 +33,13 @@ type decision struct {
 	by    *filter
 }
 
+// by notes who decided, and where.
+func (out *Outcome) by(d decision) {
+	if d.by != nil {
+		out.Milter, out.Stage = d.by.name, d.by.stage.String()
+	}
+}
+
 var goOn = decision{code: wire.ReplyContinue}
 
 func verdictOf(code byte, text string) Verdict {
@@ -200,9 +207,7 @@ func sendmailText(p []byte) (string, bool) {
 // Sendmail puts before some texts.
 func (m *sendmail) reply(st Stage, d decision, to string) Outcome {
 	out := Outcome{Verdict: verdictOf(d.code, d.text)}
-	if d.by != nil {
-		out.Milter = d.by.name
-	}
+	out.by(d)
 	switch d.code {
 	case wire.ReplyReject:
 		code := 550
@@ -274,8 +279,9 @@ func (m *sendmail) connect(ctx context.Context) Outcome {
 		}
 		done()
 		if err != nil {
-			if d = m.failed(f, err); d.code != wire.ReplyContinue {
-				break
+			// All are connected to, the first that fails decides.
+			if failed := m.failed(f, err); d.code == wire.ReplyContinue {
+				d = failed
 			}
 		}
 	}
@@ -283,9 +289,7 @@ func (m *sendmail) connect(ctx context.Context) Outcome {
 		d = m.round(StageConnect, m.connectPayload())
 	}
 	out := Outcome{Verdict: verdictOf(d.code, d.text)}
-	if d.by != nil {
-		out.Milter = d.by.name
-	}
+	out.by(d)
 	switch {
 	case d.code == wire.ReplyContinue:
 		return out
@@ -315,7 +319,8 @@ func (m *sendmail) helo(name string) Outcome {
 	if d.code == wire.ReplyContinue || d.code == wire.ReplyDiscard {
 		return Outcome{}
 	}
-	out := Outcome{Verdict: verdictOf(d.code, d.text), Milter: d.by.name}
+	out := Outcome{Verdict: verdictOf(d.code, d.text)}
+	out.by(d)
 	m.off = true
 	switch {
 	case d.code == shutdown:
@@ -352,6 +357,7 @@ func (m *sendmail) mail(addr string, params []string) Outcome {
 	out := m.reply(StageMail, d, addr)
 	if out.Reply != nil {
 		m.from = nil
+		m.abort()
 		return out
 	}
 	m.params = params

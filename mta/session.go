@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gomilter/gomilter/internal/edit"
@@ -26,11 +27,16 @@ type Outcome struct {
 	// rejected it, and tell the client at MAIL.
 	Verdict Verdict
 	// Reply is what the client is told, nil where the step goes well: 220, 250, 354.
-	Reply  *Reply
+	Reply *Reply
+	// Stage is where the verdict fell, such as "header" for a message that a filter
+	// refused there; "" when there is none.
+	Stage  string
 	Milter string // the name of the filter that decided, "" when none did
 	// Faults tells of the filters that failed in this step, whatever the MTA makes
 	// of that.
 	Faults []Fault
+
+	order bool // the reply is to a command out of order, which is no verdict on a message
 }
 
 // A Fault says what a filter did wrong.
@@ -75,8 +81,10 @@ type Session struct {
 	messageSize int
 	quarantine  *string
 
-	result *Result
-	faults []Fault
+	decided   string // the stage at which the client was refused for good
+	result    *Result
+	faults    []Fault // of the step at hand
+	allFaults []Fault
 }
 
 // ways are how an MTA does a step.
@@ -125,7 +133,7 @@ func (s *Session) newQueueID() {
 		s.queueID = s.c.QueueID()
 		return
 	}
-	n, t := s.c.count.Add(1), s.c.now().UTC()
+	n, t := atomic.AddUint32(&s.c.count, 1), s.c.now().UTC()
 	if s.c.Profile == Postfix {
 		s.queueID = fmt.Sprintf("%05X%06X", t.Nanosecond()/1000, n&0xffffff)
 		return
@@ -164,6 +172,7 @@ func (s *Session) step(ctx context.Context, st Stage, do func(context.Context) O
 		return Outcome{}, context.Cause(ctx)
 	}
 	out.Faults = s.faults
+	s.allFaults = append(s.allFaults, s.faults...)
 	s.note(st, &out)
 	if out.Reply != nil && out.Reply.bye {
 		s.ways.quit()
@@ -174,14 +183,27 @@ func (s *Session) step(ctx context.Context, st Stage, do func(context.Context) O
 
 // note brings the result up to date with an outcome.
 func (s *Session) note(st Stage, out *Outcome) {
-	if out.Verdict == Continue || st == StageUnknown {
+	switch {
+	case out.Verdict == Continue || out.order:
 		return
+	case out.Stage != "":
+	case s.decided != "" && out.Milter == "":
+		out.Stage = s.decided
+	default:
+		out.Stage = st.String()
 	}
-	if out.Reply != nil && st != StageRcpt || out.Verdict != Accept {
-		s.result.Verdict, s.result.Stage = out.Verdict, st.String()
-		if out.Reply != nil {
-			s.result.Reply = out.Reply
-		}
+	switch {
+	case st == StageConnect || st == StageHelo:
+		// What is decided here the client is told at MAIL.
+		s.decided = out.Stage
+	case st == StageUnknown:
+		return
+	case st == StageRcpt && s.taken > 0 && out.Verdict != Discard:
+		return // one recipient is not the message
+	}
+	s.result.Verdict, s.result.Stage = out.Verdict, out.Stage
+	if out.Reply != nil {
+		s.result.Reply = out.Reply
 	}
 }
 
@@ -211,7 +233,9 @@ func (s *Session) Helo(ctx context.Context, name string) (Outcome, error) {
 	}
 	return s.step(ctx, StageHelo, func(context.Context) Outcome {
 		out := s.ways.helo(cString(name))
-		s.heloName, s.greeted = name, true
+		if out.Reply == nil {
+			s.heloName, s.greeted = name, true
+		}
 		return out
 	})
 }
@@ -221,7 +245,7 @@ func (s *Session) Helo(ctx context.Context, name string) (Outcome, error) {
 func (s *Session) Mail(ctx context.Context, addr string, params ...string) (Outcome, error) {
 	return s.step(ctx, StageMail, func(context.Context) Outcome {
 		if r := s.order(StageMail); r != nil {
-			return Outcome{Verdict: r.verdict(), Reply: r}
+			return Outcome{Verdict: r.verdict(), Reply: r, order: true}
 		}
 		s.begin()
 		s.sender = s.route(addr)
@@ -236,7 +260,7 @@ func (s *Session) Mail(ctx context.Context, addr string, params ...string) (Outc
 func (s *Session) Rcpt(ctx context.Context, addr string, params ...string) (Outcome, error) {
 	return s.step(ctx, StageRcpt, func(context.Context) Outcome {
 		if r := s.order(StageRcpt); r != nil {
-			return Outcome{Verdict: r.verdict(), Reply: r}
+			return Outcome{Verdict: r.verdict(), Reply: r, order: true}
 		}
 		to := s.route(addr)
 		s.to = &to
@@ -260,8 +284,8 @@ func (s *Session) noteRcpt(r Recipient, out Outcome) {
 	}
 	s.rcpts = append(s.rcpts, r)
 	s.result.Recipients = append(s.result.Recipients, r)
-	// A refused recipient is not yet the message's verdict, unless all are.
-	if s.taken > 0 && (s.result.Stage == StageRcpt.String() && s.result.Verdict != Discard) {
+	// A refused recipient is the message's verdict only as long as all are.
+	if s.taken > 0 && s.result.Stage == StageRcpt.String() && s.result.Verdict != Discard {
 		s.result.Verdict, s.result.Stage, s.result.Reply = Accept, "", nil
 	}
 }
@@ -290,7 +314,7 @@ func (s *Session) RcptRefused(ctx context.Context, addr string, why Reply, param
 func (s *Session) Data(ctx context.Context) (Outcome, error) {
 	return s.step(ctx, StageData, func(context.Context) Outcome {
 		if r := s.order(StageData); r != nil {
-			return Outcome{Verdict: r.verdict(), Reply: r}
+			return Outcome{Verdict: r.verdict(), Reply: r, order: true}
 		}
 		out := s.ways.dataCmd()
 		s.data = out.Reply == nil
@@ -330,21 +354,23 @@ func (s *Session) StartTLS(ctx context.Context) error {
 // raw is what the client sent, without the dots of SMTP; line ends of LF alone
 // become CRLF. Afterwards the next message may follow.
 func (s *Session) Message(ctx context.Context, raw []byte) (*Result, error) {
-	out, err := s.step(ctx, StageEnd, func(context.Context) Outcome {
+	_, err := s.step(ctx, StageEnd, func(context.Context) Outcome {
 		if r := s.order(StageEnd); r != nil {
 			return Outcome{Verdict: r.verdict(), Reply: r}
 		}
+		dropped := s.result.Stage
 		s.result.Verdict, s.result.Stage, s.result.Reply = Accept, StageEnd.String(), nil
 		out := s.deliver(raw)
+		if s.discard {
+			out.Stage = dropped
+		}
 		s.endTransaction()
 		return out
 	})
 	if err != nil {
 		return nil, err
 	}
-	res := s.Result()
-	res.Faults = out.Faults
-	return res, nil
+	return s.Result(), nil
 }
 
 // deliver puts a message through the filters.
@@ -488,7 +514,8 @@ func (s *Session) Closed() bool { return s.closed }
 // Result returns what has become of the present or the last transaction so far.
 func (s *Session) Result() *Result {
 	res := *s.result
-	res.Recipients = slices.Clone(res.Recipients)
+	res.Recipients, res.Edits = slices.Clone(res.Recipients), slices.Clone(res.Edits)
+	res.Faults = slices.Clone(s.allFaults)
 	res.Filters = make([]FilterResult, len(s.filters))
 	for i, f := range s.filters {
 		res.Filters[i] = FilterResult{Name: f.name, Decision: f.decision, Milliseconds: float64(f.took) / float64(time.Millisecond)}
