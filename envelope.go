@@ -71,12 +71,13 @@ func (p *path) Domain() string {
 	if i < 0 {
 		return ""
 	}
-	return strings.Map(func(c rune) rune {
+	d := bytes.Clone(a[i+1:])
+	for i, c := range d {
 		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
+			d[i] = c + 'a' - 'A'
 		}
-		return c
-	}, string(a[i+1:]))
+	}
+	return string(d)
 }
 
 // Param returns the value of an ESMTP parameter, such as SIZE or BODY, and
