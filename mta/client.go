@@ -276,9 +276,8 @@ func (c *Client) Send(ctx context.Context, m Mail) (*Result, error) {
 	if out, err = s.Data(ctx); err != nil || out.Reply != nil {
 		return end()
 	}
-	res, err := s.Message(ctx, m.Data)
-	if err == nil {
-		err = s.Quit(ctx)
+	if _, err = s.Message(ctx, m.Data); err != nil {
+		return nil, err
 	}
-	return res, err
+	return end()
 }

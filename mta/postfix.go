@@ -454,7 +454,7 @@ func (p *postfix) quit() {
 	}
 	p.reset()
 	for _, f := range p.filters {
-		if f.state == stateOpen {
+		if f.state == stateOpen || f.state == stateDone {
 			f.quit()
 		}
 	}

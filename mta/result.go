@@ -44,7 +44,8 @@ type Result struct {
 	// Message is what the MTA delivers or holds. It is the zero Message when the
 	// client was refused, and when the message was dropped.
 	Message message.Message `json:"-"`
-	// Faults tells of the filters that failed in the session so far.
+	// Faults tells of the filters that failed: in the session so far, or while
+	// Message ran.
 	Faults []Fault `json:"-"`
 }
 

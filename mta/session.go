@@ -352,9 +352,10 @@ func (s *Session) StartTLS(ctx context.Context) error {
 
 // Message tells of the message, header to end, and returns what became of it.
 // raw is what the client sent, without the dots of SMTP; line ends of LF alone
-// become CRLF. Afterwards the next message may follow.
+// become CRLF. Afterwards the next message may follow. The result tells of the
+// faults of this step; Session.Result has them all.
 func (s *Session) Message(ctx context.Context, raw []byte) (*Result, error) {
-	_, err := s.step(ctx, StageEnd, func(context.Context) Outcome {
+	out, err := s.step(ctx, StageEnd, func(context.Context) Outcome {
 		if r := s.order(StageEnd); r != nil {
 			return Outcome{Verdict: r.verdict(), Reply: r}
 		}
@@ -370,7 +371,9 @@ func (s *Session) Message(ctx context.Context, raw []byte) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.Result(), nil
+	res := s.Result()
+	res.Faults = out.Faults
+	return res, nil
 }
 
 // deliver puts a message through the filters.
