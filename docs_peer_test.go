@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/internal/peertest"
 )
 
@@ -22,6 +23,10 @@ import (
 func TestAttachAsTheReadmeSays(t *testing.T) {
 	gomilter := buildGomilter(t)
 	readme := readDoc(t, "README.md")
+	shown := regexp.MustCompile(`(?m)^ +(time=… .*msg=message.*)$`).FindAllStringSubmatch(readme, -1)
+	if len(shown) != 2 {
+		t.Fatalf("%d log lines in the README, want 2", len(shown))
+	}
 	for _, c := range []struct {
 		name string
 		kind peertest.Kind
@@ -64,9 +69,12 @@ func TestAttachAsTheReadmeSays(t *testing.T) {
 			wantReply(550, "make money FREE!!!")
 			filter.stop(t)
 			wantReply(451, "hello")
-			for _, want := range []string{"msg=message", "verdict=accept", "verdict=reject why=shouting"} {
-				if !strings.Contains(filter.log(), want) {
-					t.Errorf("log lacks %q:\n%s", want, filter.log())
+			for _, m := range shown {
+				want := strings.ReplaceAll(m[1], "root@localhost", "rcpt@example.net")
+				want = strings.ReplaceAll(want, "me@example.com", "sender@example.com")
+				re := regexp.MustCompile(regexp.MustCompile(`time=… |conn=[^ ]+|queue=[^ ]+`).ReplaceAllString(regexp.QuoteMeta(want), `[^ ]+ ?`))
+				if !re.MatchString(filter.log()) {
+					t.Errorf("log lacks a line like %q:\n%s", want, filter.log())
 				}
 			}
 		})
@@ -118,5 +126,44 @@ func (p *serveProcess) stop(t *testing.T) {
 		}
 	case <-ctx.Done():
 		t.Fatalf("gomilter serve does not stop:\n%s", p.log())
+	}
+}
+
+// A filter gets the macros that it asks for from an MTA that is not set up for it.
+func TestDaemonPortIsSentWhenAskedFor(t *testing.T) {
+	for _, kind := range peertest.Kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			ports := make(chan string, 1)
+			srv := &milter.Server{New: func(s *milter.Session) milter.Hooks {
+				return milter.Hooks{
+					Macros: map[milter.Stage][]string{milter.StageConnect: {"j", "{daemon_port}"}},
+					Connect: func(context.Context, *milter.Client) milter.ConnectReply {
+						port, _ := s.Macro("{daemon_port}")
+						ports <- port
+						return milter.Continue
+					},
+				}
+			}}
+			spec := "unix:" + filepath.Join(peertest.Dir(t), "s")
+			ln, err := milter.Listen(spec, milter.SocketOptions{Mode: 0o666})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- srv.Serve(context.Background(), ln) }()
+			t.Cleanup(func() {
+				srv.Shutdown(context.Background())
+				<-ended
+			})
+			m := peertest.Start(t, kind, peertest.Config{Milters: []peertest.Milter{{Spec: spec}}})
+			if r := m.Send(t, peertest.Letter{}); r.Code != 250 {
+				t.Fatalf("reply %v", r)
+			}
+			_, port, _ := strings.Cut(m.Addr, ":")
+			if got := <-ports; got != port {
+				t.Errorf("{daemon_port} = %q, want %q", got, port)
+			}
+		})
 	}
 }
