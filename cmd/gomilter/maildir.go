@@ -39,9 +39,9 @@ func openMaildir(dir string) (*maildir, error) {
 // The file is complete and on the disk, or there is none.
 func (m *maildir) deliver(from string, rcpts []string, msg []byte) (path string, err error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "Return-Path: <%s>\n", from)
+	fmt.Fprintf(&b, "Return-Path: <%s>\n", printable(from)) // a milter may have put anything in
 	for _, r := range rcpts {
-		fmt.Fprintf(&b, "Delivered-To: %s\n", r)
+		fmt.Fprintf(&b, "Delivered-To: %s\n", printable(r))
 	}
 	b.Write(unixLines(msg))
 

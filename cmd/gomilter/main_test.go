@@ -62,7 +62,7 @@ func TestMaildir(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			path, err := m.deliver("a@b", []string{"c@d", "e@f"}, []byte("X: 1\r\n\r\nbare \r and\nmixed\r\n"))
+			path, err := m.deliver("a@b", []string{"c@d", "e\nX: y@f"}, []byte("X: 1\r\n\r\nbare \r and\nmixed\r\n"))
 			if err != nil {
 				t.Error(err)
 			}
@@ -80,7 +80,7 @@ func TestMaildir(t *testing.T) {
 			t.Errorf("%s is not in new", path)
 		}
 		got, err := os.ReadFile(path)
-		if want := "Return-Path: <a@b>\nDelivered-To: c@d\nDelivered-To: e@f\nX: 1\n\nbare \r and\nmixed\n"; string(got) != want {
+		if want := "Return-Path: <a@b>\nDelivered-To: c@d\nDelivered-To: e\\nX: y@f\nX: 1\n\nbare \r and\nmixed\n"; string(got) != want {
 			t.Fatalf("file = %q, %v; want %q", got, err, want)
 		}
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {

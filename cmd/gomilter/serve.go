@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ import (
 type serveCmd struct {
 	Socket    []string `required:"" placeholder:"SPEC" sep:"none" help:"Where MTAs find the filter. May be repeated."`
 	Mode      string   `default:"0660" placeholder:"0660" help:"Permissions of a unix socket."`
-	Owner     string   `placeholder:"NAME" help:"Owner of a unix socket."`
+	Owner     string   `placeholder:"NAME" help:"Owner of a unix socket (default: the --user)."`
 	Group     string   `placeholder:"NAME" help:"Group of a unix socket; the MTA should be in it."`
 	User      string   `placeholder:"NAME" help:"Once the sockets are open, go on as this user."`
 	AllowRoot bool     `help:"Go on as root, which a filter never needs."`
@@ -46,6 +47,12 @@ func (c *serveCmd) Run(std stdio) error {
 	if os.Geteuid() == 0 && c.User == "" && !c.AllowRoot {
 		return exitf(exitPermission, "started as root; name a user to go on as with --user, or insist with --allow-root")
 	}
+	var as *user.User
+	if c.User != "" {
+		if as, err = user.Lookup(c.User); err != nil {
+			return exitf(exitUsage, "--user: %w", err)
+		}
+	}
 	log := newLog(std.err)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -61,17 +68,19 @@ func (c *serveCmd) Run(std stdio) error {
 		if _, _, err := wire.ParseAddr(spec); err != nil {
 			return exit(exitUsage, err)
 		}
-		ln, err := milter.Listen(spec, milter.SocketOptions{Mode: fs.FileMode(mode), Owner: c.Owner, Group: c.Group})
+		ln, err := milter.Listen(spec, milter.SocketOptions{Mode: fs.FileMode(mode), Owner: cmp.Or(c.Owner, c.User), Group: c.Group})
 		switch {
 		case errors.Is(err, fs.ErrPermission):
 			return exit(exitPermission, err)
+		case isUnknown[user.UnknownUserError](err), isUnknown[user.UnknownGroupError](err):
+			return exit(exitUsage, err)
 		case err != nil:
 			return exit(exitUnavailable, err)
 		}
 		listeners = append(listeners, ln)
 	}
-	if c.User != "" {
-		if err := becomeUser(c.User); err != nil {
+	if as != nil {
+		if err := becomeUser(as); err != nil {
 			return exit(exitPermission, fmt.Errorf("--user %s: %w", c.User, err))
 		}
 	}
@@ -100,12 +109,10 @@ func (c *serveCmd) Run(std stdio) error {
 	return exit(exitUnavailable, err)
 }
 
+func isUnknown[E error](err error) bool { _, ok := errors.AsType[E](err); return ok }
+
 // becomeUser gives up root for good.
-func becomeUser(name string) error {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return err
-	}
+func becomeUser(u *user.User) error {
 	uid, err := strconv.Atoi(u.Uid)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -59,10 +61,8 @@ func (s *smtpServer) serve(ctx context.Context, ln net.Listener) error {
 	srv := smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) {
 		return c.Conn().(*smtpConn).session(c)
 	}))
-	srv.Domain = s.client().Hostname
-	if srv.Domain == "" {
-		srv.Domain = "localhost"
-	}
+	host, _ := os.Hostname()
+	srv.Domain = cmp.Or(s.client().Hostname, host, "localhost") // as the milters are told
 	srv.ReadTimeout, srv.WriteTimeout = smtpIdle, smtpWrite
 	srv.MaxMessageBytes, srv.MaxRecipients = s.maxSize, smtpMaxRcpts
 	srv.EnableSMTPUTF8, srv.EnableDSN, srv.EnableBINARYMIME = true, true, true
