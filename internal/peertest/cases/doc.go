@@ -41,7 +41,8 @@
 //
 // What the client does. Words in capitals are SMTP commands, sent as they are
 // whatever was answered before. EHLO comes first and QUIT last if they are not
-// written; without any such line the client sends one letter:
+// written (NOHELO stands for no EHLO); without any such line the client sends one
+// letter:
 //
 //	client letter from a@example.com SIZE=100 to b@example.net to c@example.net header "X: y" body "text\r\n"
 //	client data "Subject: x\r\n\r\ntext\r\n"    after DATA, with the final dot

@@ -98,6 +98,10 @@ func (s *profileServer) dial(where string) (answer, error) {
 	switch where {
 	case "ipv6":
 		conn = mta.Conn{Addr: netip.MustParseAddrPort("[::1]:40000")}
+		s.client.Macros["daemon_addr"] = "::1"
+		if s.client.Profile == mta.Sendmail {
+			s.client.Macros["daemon_name"], s.client.Macros["if_name"] = "MTA6", "[IPv6:0:0:0:0:0:0:0:1]"
+		}
 	case "submission":
 		s.client.Macros["daemon_name"] = map[mta.Profile]string{mta.Sendmail: "MSA", mta.Postfix: "ORIGINATING"}[s.client.Profile]
 	}
@@ -122,14 +126,14 @@ func (s *profileServer) answer(ok int, out mta.Outcome, err error) (answer, erro
 // own are the refusals of the real MTAs' own rules.
 var own = map[mta.Profile]map[string]mta.Reply{
 	mta.Sendmail: {
-		"mta-reject":   {Code: 550, Enhanced: "5.1.1", Text: []string{"%s... recipient refused by the MTA"}},
-		"mta-tempfail": {Code: 450, Enhanced: "4.2.0", Text: []string{"%s... recipient deferred by the MTA"}},
-		"mta-unknown":  {Code: 550, Enhanced: "5.1.1", Text: []string{"%s... User unknown"}},
+		"mta-reject":   {Code: 550, Enhanced: "5.1.1", Text: []string{"recipient refused by the MTA"}},
+		"mta-tempfail": {Code: 450, Enhanced: "4.2.0", Text: []string{"recipient deferred by the MTA"}},
+		"mta-unknown":  {Code: 550, Enhanced: "5.1.1", Text: []string{"User unknown"}},
 	},
 	mta.Postfix: {
-		"mta-reject":   {Code: 550, Enhanced: "5.1.1", Text: []string{"%s: Recipient address rejected: recipient refused by the MTA"}},
-		"mta-tempfail": {Code: 450, Enhanced: "4.2.0", Text: []string{"%s: Recipient address rejected: recipient deferred by the MTA"}},
-		"mta-unknown":  {Code: 550, Enhanced: "5.1.1", Text: []string{"%s: Recipient address rejected: User unknown"}},
+		"mta-reject":   {Code: 550, Enhanced: "5.1.1", Text: []string{"Recipient address rejected: recipient refused by the MTA"}},
+		"mta-tempfail": {Code: 450, Enhanced: "4.2.0", Text: []string{"Recipient address rejected: recipient deferred by the MTA"}},
+		"mta-unknown":  {Code: 550, Enhanced: "5.1.1", Text: []string{"Recipient address rejected: User unknown"}},
 	},
 }
 
@@ -150,8 +154,8 @@ func (s *profileServer) command(line string) (answer, error) {
 		addr, params := cutPath(arg)
 		local, _, _ := strings.Cut(strings.TrimPrefix(addr, "<"), "@")
 		if r, ok := own[s.client.Profile][local]; ok {
-			r.Text = []string{fmt.Sprintf(r.Text[0], addr)}
 			err := s.session.RcptRefused(s.ctx, addr, r, params...)
+			r.Text = []string{addr + map[mta.Profile]string{mta.Sendmail: "... ", mta.Postfix: ": "}[s.client.Profile] + r.Text[0]}
 			return s.answer(0, mta.Outcome{Reply: &r}, err)
 		}
 		out, err := s.session.Rcpt(s.ctx, addr, params...)

@@ -150,7 +150,7 @@ func (p *player) steps(steps []Step) error {
 		steps = []Step{{Verb: "letter"}}
 	}
 	hello := func(s Step) bool {
-		return s.Verb == "EHLO" || s.Verb == "HELO" || s.Verb == "NOHELO" || s.Verb == "raw" || s.Verb == "pipeline"
+		return s.Verb == "EHLO" || s.Verb == "HELO" || s.Verb == "NOHELO"
 	}
 	if !slices.ContainsFunc(steps, hello) {
 		if err := p.step(Step{Verb: "EHLO", Line: "EHLO client.example.com"}); err != nil {
