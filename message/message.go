@@ -114,10 +114,10 @@ func trimEnd(line []byte, eol byte) []byte {
 // scanName returns the length of the field name that line begins with and where
 // the colon behind it is; a length of 0 says that line is no field.
 //
-// RFC 5322 section 3.6.8 allows printable ASCII in a name. QUIRK: bytes above
-// ASCII are taken too (Sendmail), and blanks before the colon (section 4.5, and both MTAs).
+// RFC 5322 section 3.6.8 allows printable ASCII in a name, and so do both MTAs.
+// QUIRK: they take blanks before the colon too (section 4.5).
 func scanName(line []byte) (name, colon int) {
-	for name < len(line) && line[name] > ' ' && line[name] != ':' && line[name] != 0x7f {
+	for name < len(line) && line[name] > ' ' && line[name] < 0x7f && line[name] != ':' {
 		name++
 	}
 	for colon = name; colon < len(line) && (line[colon] == ' ' || line[colon] == '\t'); colon++ {

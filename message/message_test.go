@@ -45,7 +45,8 @@ func TestParse(t *testing.T) {
 		{"blank in the name", "A b: c\r\n", "", "", "A b: c\r\n"},
 		{"first line continues nothing", " A: b\r\n", "", "", " A: b\r\n"},
 		{"mbox separator", "From a@b Sun Jan  1 00:00:00 2023\r\nA: b\r\n", "", "", "From a@b Sun Jan  1 00:00:00 2023\r\nA: b\r\n"},
-		{"bytes above ASCII", "\xc3\x84: gr\xfc\xdfe\r\n", "\xc3\x84" + `="gr\xfc\xdfe"`, "", ""},
+		{"bytes above ASCII in the value", "A: gr\xfc\xdfe\r\n", `A="gr\xfc\xdfe"`, "", ""},
+		{"bytes above ASCII in the name", "\xc3\x84: b\r\n", "", "", "\xc3\x84: b\r\n"},
 		{"NUL in name and value", "A: \x00\r\nB\x00: c\r\n", `A="\x00"`, "", "B\x00: c\r\n"},
 		{"DEL in the name", "A\x7f: c\r\n", "", "", "A\x7f: c\r\n"},
 	} {

@@ -424,18 +424,25 @@ func (s *Session) received() message.Field {
 		s.c.now().UTC().Format("Mon, 2 Jan 2006 15:04:05 GMT")), "\r\n")
 }
 
-// makeUp adds the fields the client left out.
+// makeUp adds the fields the client left out, those for resent mail (RFC 5322
+// section 3.6.6) where it sent one of them.
 func (s *Session) makeUp(ed *edit.Editor) {
 	t := s.c.now().UTC()
+	date := t.Format("Mon, 2 Jan 2006 15:04:05 GMT")
+	id := fmt.Sprintf("<%s.%s@%s>", t.Format("200601021504"), s.queueID, s.host)
 	if s.c.Profile == Postfix {
-		ed.MakeUp("Message-Id", fmt.Sprintf("<%s.%s@%s>", t.Format("20060102150405"), s.queueID, s.host))
-		ed.MakeUp("Date", t.Format("Mon, 2 Jan 2006 15:04:05 -0700 (MST)"))
-		ed.MakeUp("From", s.sender.addr)
-		return
+		date = t.Format("Mon, 2 Jan 2006 15:04:05 -0700 (MST)")
+		id = fmt.Sprintf("<%s.%s@%s>", t.Format("20060102150405"), s.queueID, s.host)
 	}
-	ed.MakeUp("Date", t.Format("Mon, 2 Jan 2006 15:04:05 GMT"))
-	ed.MakeUp("From", s.sender.addr)
-	ed.MakeUp("Message-Id", s.messageID)
+	prefixes := []string{""}
+	if slices.ContainsFunc(ed.Header(), func(f message.Field) bool { return strings.HasPrefix(strings.ToLower(f.Name()), "resent-") }) {
+		prefixes = append(prefixes, "Resent-")
+	}
+	for _, p := range prefixes {
+		ed.MakeUp(p+"Message-Id", id)
+		ed.MakeUp(p+"Date", date)
+		ed.MakeUp(p+"From", s.sender.addr)
+	}
 }
 
 // endTransaction forgets the transaction.
