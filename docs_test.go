@@ -451,7 +451,14 @@ var pymilterRows = []struct {
 
 func TestPymilterRows(t *testing.T) {
 	doc := readDoc(t, "docs/pymilter.md")
-	tests := testsByPackage(t)
+	tests, cases := testsByPackage(t), "\n"
+	files, err := filepath.Glob("internal/peertest/cases/testdata/*.case")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		cases += readDoc(t, f)
+	}
 	row := regexp.MustCompile(`(?m)^\| ([A-Z]+-\d\d) \| (.*) \| (.*) \| (.*) \|$`)
 	states, seen := map[string]int{}, map[string]bool{}
 	for _, m := range row.FindAllStringSubmatch(doc, -1) {
@@ -470,6 +477,11 @@ func TestPymilterRows(t *testing.T) {
 			named := regexp.MustCompile("`([A-Za-z]+)\\.((?:Test|Fuzz|Example)\\w*)`").FindAllStringSubmatch(why, -1)
 			if len(named) == 0 {
 				t.Errorf("%s: %s, but no test is named", id, kind)
+			}
+			for _, c := range regexp.MustCompile("`case ([^`]+)`").FindAllStringSubmatch(why, -1) {
+				if !strings.Contains(cases, "\n=== "+c[1]+"\n") {
+					t.Errorf("%s: there is no case %q", id, c[1])
+				}
 			}
 			for _, n := range named {
 				if !tests[n[1]][n[2]] {

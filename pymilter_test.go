@@ -4,10 +4,8 @@ package milter_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -65,61 +63,6 @@ func TestClientOfEveryFamily(t *testing.T) {
 	})
 }
 
-func TestEnvelopeAsHooksSeeIt(t *testing.T) {
-	for _, tt := range []struct {
-		command                string
-		address, local, domain string
-		null                   bool
-		params                 string // as Params has them
-	}{
-		{"<joe@Example.COM>", "joe@Example.COM", "joe", "example.com", false, ""},
-		{"<>", "", "", "", true, ""},
-		{"<joe>", "joe", "joe", "", false, ""},
-		{"joe@example.com", "joe@example.com", "joe", "example.com", false, ""},
-		{"<@a.example,@b.example:joe@example.com>", "joe@example.com", "joe", "example.com", false, ""},
-		{`<"odd@one"@example.com>`, `"odd@one"@example.com`, `"odd@one"`, "example.com", false, ""},
-		{"<jo\xe9@example.com>", "jo\xe9@example.com", "jo\xe9", "example.com", false, ""},
-		{"<joe@example.com> SIZE=12 body=8BITMIME SMTPUTF8", "joe@example.com", "joe", "example.com", false, "SIZE=12 BODY=8BITMIME SMTPUTF8="},
-		{"<joe@example.com> A=b=c A=d", "joe@example.com", "joe", "example.com", false, "A=b=c A=d"},
-	} {
-		t.Run(tt.command, func(t *testing.T) {
-			var raw, got, params string
-			var rawParams []string
-			c := miltertest.New(t, server(milter.Hooks{Mail: func(_ context.Context, m *milter.Mail) milter.MailReply {
-				raw = string(m.Raw())
-				got = fmt.Sprintf("%q %q %q %v", m.Address(), m.Local(), m.Domain(), m.Null())
-				for name, value := range m.Params() {
-					params += " " + name + "=" + value
-				}
-				for p := range m.RawParams() {
-					rawParams = append(rawParams, string(p))
-				}
-				if _, ok := m.Param("none"); ok {
-					t.Error("a parameter is there that was not given")
-				}
-				if v, ok := m.Param("a"); ok && v != "b=c" {
-					t.Errorf("Param(a) = %q, want the first", v)
-				}
-				if v, ok := m.Param("smtputf8"); v != "" || ok != strings.Contains(tt.command, "SMTPUTF8") {
-					t.Errorf("Param(smtputf8) = %q, %v", v, ok)
-				}
-				return milter.Continue
-			}}))
-			fields := strings.Fields(tt.command)
-			c.Connect(t).Mail(fields[0], fields[1:]...)
-			if raw != fields[0] || !slices.Equal(rawParams, fields[1:]) {
-				t.Errorf("raw = %q %q, want %q", raw, rawParams, fields)
-			}
-			if want := fmt.Sprintf("%q %q %q %v", tt.address, tt.local, tt.domain, tt.null); got != want {
-				t.Errorf("address, local, domain, null = %s, want %s", got, want)
-			}
-			if strings.TrimSpace(params) != tt.params {
-				t.Errorf("parameters = %q, want %q", params, tt.params)
-			}
-		})
-	}
-}
-
 func TestHeaderAsHooksSeeIt(t *testing.T) {
 	const field = "X-Field: one\r\n\ttwo\xff"
 	for _, leading := range []bool{false, true} {
@@ -151,29 +94,6 @@ func TestHeaderAsHooksSeeIt(t *testing.T) {
 	}
 }
 
-func TestMacrosByName(t *testing.T) {
-	calls := 0
-	c := miltertest.New(t, &milter.Server{New: func(s *milter.Session) milter.Hooks {
-		return milter.Hooks{
-			Macros: map[milter.Stage][]string{milter.StageConnect: {"{j}", "_", "{odd}", "{daemon_port}"}},
-			Connect: func(context.Context, *milter.Client) milter.ConnectReply {
-				for name, want := range map[string]string{"j": "mta.example", "{j}": "mta.example", "odd": "\xff", "{odd}": "\xff", "{daemon_port}": "587", "{none}": "", "": ""} {
-					if got, ok := s.Macro(name); got != want || ok != (want != "") {
-						t.Errorf("Macro(%q) = %q, %v, want %q", name, got, ok, want)
-					}
-				}
-				calls++
-				return milter.Continue
-			},
-		}
-	}})
-	c.Macros = map[string]string{"odd": "\xff", "daemon_port": "587"}
-	c.Connect(t)
-	if calls != 1 {
-		t.Errorf("%d calls, want 1", calls)
-	}
-}
-
 // New is asked for each connection, so that a configuration may be replaced while
 // the filter serves: connections that are open keep theirs.
 func TestNewMayChangeItsMind(t *testing.T) {
@@ -190,37 +110,6 @@ func TestNewMayChangeItsMind(t *testing.T) {
 	}
 	if got := c.Connect(t).Mail("<a@example.com>").Told(); got != "550 5.7.1 new" {
 		t.Errorf("the next connection is told %q", got)
-	}
-}
-
-func TestSessionIDsAreUniqueAcrossRestarts(t *testing.T) {
-	seen := map[string]bool{}
-	for range 2 { // each server stands for a run
-		var book strings.Builder
-		c := miltertest.New(t, &milter.Server{
-			Log: slog.New(slog.NewTextHandler(&book, nil)),
-			New: func(s *milter.Session) milter.Hooks {
-				if seen[s.ID()] {
-					t.Errorf("id %s was given twice", s.ID())
-				}
-				seen[s.ID()] = true
-				s.Log().Info("hello")
-				return milter.Hooks{}
-			},
-		})
-		c.Send(t, miltertest.Mail{})
-		c.Send(t, miltertest.Mail{})
-		for id := range seen {
-			if strings.Contains(book.String(), "conn="+id) {
-				book.Reset()
-			}
-		}
-		if book.Len() > 0 {
-			t.Errorf("log lines without the connection's id:\n%s", &book)
-		}
-	}
-	if len(seen) != 4 {
-		t.Errorf("%d ids, want 4", len(seen))
 	}
 }
 
@@ -258,32 +147,5 @@ func TestSampleLogsMessagesGivenUp(t *testing.T) {
 	s.Quit()
 	if got := book.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "from=ann@example.com") || !strings.Contains(got, "verdict=none") {
 		t.Errorf("log = %s", got)
-	}
-}
-
-// brokenListener fails for good.
-type brokenListener struct{ net.Listener }
-
-var errBroken = errors.New("broken for good")
-
-func (brokenListener) Accept() (net.Conn, error) { return nil, errBroken }
-
-func TestServeReturnsWhyItEnded(t *testing.T) {
-	ln, err := net.Listen("tcp", "localhost:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := server(milter.Hooks{})
-	s.Log = slog.New(slog.DiscardHandler)
-	if err := s.Serve(t.Context(), brokenListener{ln}); !errors.Is(err, errBroken) {
-		t.Errorf("Serve = %v, want the listener's error", err)
-	}
-	if err := s.ListenAndServe(t.Context(), "tcp:25"); err == nil || errors.Is(err, milter.ErrServerClosed) {
-		t.Errorf("ListenAndServe on what is no socket = %v", err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	if err := s.ListenAndServe(ctx, "inet:0@127.0.0.1"); err != milter.ErrServerClosed {
-		t.Errorf("ListenAndServe with an ended context = %v, want %v", err, milter.ErrServerClosed)
 	}
 }
