@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
-	"strings"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,7 +68,8 @@ type conn struct {
 	bodyLeft    atomic.Bool // something of the new body was written
 	smu         sync.Mutex  // held while scopes are ended from outside
 
-	took time.Duration // of the last hook, measured when somebody counts
+	limits []string      // names of the limits hit so far
+	took   time.Duration // of the last hook, measured when somebody counts
 }
 
 // States of a connection between messages, as the watcher sees them.
@@ -355,138 +356,6 @@ func firstString(p []byte) ([]byte, error) {
 	return s, err
 }
 
-// onMessage handles MAIL to BODY.
-func (c *conn) onMessage(st Stage, p []byte) error {
-	var limit *answer
-	var err error
-	switch st {
-	case StageMail:
-		c.macros.begin(st)
-		c.mail.raw, c.mail.params, err = wire.Envelope(p)
-	case StageRcpt:
-		c.macros.begin(st)
-		c.rcpt.raw, c.rcpt.params, err = wire.Envelope(p)
-		if c.rcpts++; c.srv.maxRcpts() > 0 && c.rcpts > c.srv.maxRcpts() {
-			limit = rcptLimitAnswer
-			if c.rcpts == c.srv.maxRcpts()+1 {
-				c.limit(LimitRcpts, "recipients", c.rcpts)
-			}
-		}
-	case StageData:
-		c.macros.begin(st)
-	case StageHeader:
-		c.header.name, c.header.value, err = wire.Header(p)
-		c.headers++
-		c.headerBytes += len(p)
-		c.seen.add(c.header.name)
-		if n, size := c.srv.maxHeaders(), c.srv.maxHeaderBytes(); n > 0 && c.headers > n || size > 0 && c.headerBytes > size {
-			limit = headerLimitAnswer
-			if c.msgVerdict != limit {
-				c.limit(LimitHeaders, "fields", c.headers, "bytes", c.headerBytes)
-			}
-		}
-	case StageBody:
-		if c.arg = p; len(p) == 0 {
-			err = wire.ErrEmptyPayload
-		}
-	}
-	if err != nil {
-		return err
-	}
-	a := limit
-	if a == nil {
-		if a, err = c.ask(st, c.owed()); err != nil {
-			return err
-		}
-	}
-	if a == skipAnswer {
-		c.skipBody = true
-		if c.granted.Protocol&wire.Skip == 0 {
-			a = continueAnswer
-		}
-	}
-	if !c.answers(st) {
-		if a != skipAnswer {
-			c.owe(&c.msgVerdict, a)
-		}
-		return nil
-	}
-	if a != continueAnswer && a != skipAnswer {
-		c.verdict(st, a)
-		if refusal := a.code == wire.ReplyReject || a.code == wire.ReplyTempFail; st != StageRcpt || !refusal {
-			c.endMessage()
-		}
-	}
-	c.send(a)
-	return nil
-}
-
-// onEnd handles BODYEOB. No MTA puts a last chunk into it, but the protocol
-// allows for one.
-func (c *conn) onEnd(p []byte) error {
-	if len(p) > 0 {
-		c.arg = p
-		a, err := c.ask(StageBody, c.owed())
-		if err != nil {
-			return err
-		}
-		if a != skipAnswer {
-			c.owe(&c.msgVerdict, a)
-		}
-	}
-	// What is gathered must not wait for a hook that may take minutes.
-	if err := c.flush(); err != nil {
-		return fmt.Errorf("%w: %w", errLost, err)
-	}
-	a, err := c.ask(StageEnd, c.owed())
-	if err != nil {
-		return err
-	}
-	e := c.edits
-	e.close()
-	c.inMessage = false
-	defer c.endMessage()
-	if a.code == wire.ReplyContinue || a.code == wire.ReplyAccept {
-		c.wc.SetOut(e.appendTo(c.wc.Out()))
-		if e.body != nil {
-			return c.finishBody(e.body, a)
-		}
-	}
-	c.verdict(StageEnd, a)
-	c.send(a)
-	return nil
-}
-
-// finishBody sends the edits, the new body and the verdict. The reader of the
-// body is the filter's code, so it is guarded like a hook.
-func (c *conn) finishBody(body io.Reader, a *answer) error {
-	c.bodyLeft.Store(false)
-	w := newBodyWriter(c, frameOf(a))
-	var err error
-	fault := c.guarded(StageEnd, true, func() { err = w.copyFrom(body) })
-	switch {
-	case fault == errAbandoned:
-		return fault
-	case fault != nil:
-		err = fault
-	}
-	switch left := c.bodyLeft.Load(); {
-	case err == nil:
-	case w.failed != nil:
-		return fmt.Errorf("%w: %w", errLost, w.failed)
-	default:
-		c.fault(&HookError{StageEnd, FaultBody, err})
-		if left {
-			return fmt.Errorf("%w: new body broke off: %w", errLost, err)
-		}
-		c.wc.SetOut(c.wc.Out()[:0])
-		a = c.srv.faultAnswer()
-		c.send(a)
-	}
-	c.verdict(StageEnd, a)
-	return nil
-}
-
 // ask returns the answer of a stage: what is owed, or the hook's.
 func (c *conn) ask(st Stage, owed *answer) (*answer, error) {
 	switch {
@@ -594,57 +463,6 @@ func (c *conn) writeProgress() error {
 	return c.wc.Write(progressFrame)
 }
 
-// startMessage begins a message, by MAIL or by the first step of one that the
-// filter asked to see.
-func (c *conn) startMessage() {
-	c.inMessage = true
-	t := &struct {
-		scope scope
-		edits Edits
-	}{}
-	t.scope.parent = c.set.ctx
-	t.edits.c = c
-	c.msgScope.Store(&t.scope)
-	c.edits = &t.edits
-	c.msgVerdict, c.skipBody = nil, false
-	c.rcpts, c.headers, c.headerBytes = 0, 0, 0
-	c.seen = nameSet{}
-}
-
-// endMessage ends a message that has its verdict.
-func (c *conn) endMessage() {
-	c.inMessage = false
-	if c.phase != phaseEnded {
-		c.phase = phaseHelo
-	}
-	if s := c.msgScope.Swap(nil); s != nil {
-		s.end(context.Canceled)
-	}
-	c.edits.close()
-	c.msgVerdict = nil
-	c.macros.endMessage(c.granted.Protocol)
-}
-
-// abort ends a message without a verdict, if one is open.
-func (c *conn) abort() error {
-	if !c.inMessage {
-		return nil
-	}
-	c.phase = phaseHelo
-	if s := c.msgScope.Load(); s != nil {
-		s.end(context.Canceled)
-	}
-	var err error
-	if c.hooks.Abort != nil {
-		err = c.run(StageAbort, c.hooks.Abort)
-	}
-	if err != errAbandoned {
-		c.verdict(StageAbort, abortAnswer)
-		c.endMessage()
-	}
-	return err
-}
-
 // close calls the Close hook, once.
 func (c *conn) close() error {
 	hook := c.hooks.Close
@@ -691,120 +509,6 @@ func (c *conn) release() {
 	c.set.remove(c)
 }
 
-// call runs the hook of a stage and returns its answer.
-func (c *conn) call(st Stage) (a *answer, err error) {
-	v := c.guard.enter(st)
-	finished := false
-	defer func() {
-		if finished {
-			return
-		}
-		a, err = nil, c.crashed(st, v, recover())
-	}()
-	var r Reply
-	switch st {
-	case StageConnect:
-		r = c.hooks.Connect(c.connScope.Load(), &c.client)
-	case StageHelo:
-		r = c.hooks.Helo(c.connScope.Load(), c.arg)
-	case StageMail:
-		r = c.hooks.Mail(c.msgScope.Load(), &c.mail)
-	case StageRcpt:
-		r = c.hooks.Rcpt(c.msgScope.Load(), &c.rcpt)
-	case StageData:
-		r = c.hooks.Data(c.msgScope.Load())
-	case StageHeader:
-		r = c.hooks.Header(c.msgScope.Load(), &c.header)
-	case StageEndOfHeaders:
-		r = c.hooks.EndOfHeaders(c.msgScope.Load())
-	case StageBody:
-		r = c.hooks.Body(c.msgScope.Load(), c.arg)
-	case StageEnd:
-		r = c.hooks.End(c.msgScope.Load(), c.edits)
-	case StageUnknown:
-		r = c.hooks.Unknown(c.connScope.Load(), c.arg)
-	}
-	if r != nil {
-		a = r.answer()
-	}
-	finished = true
-	return a, c.returned(v)
-}
-
-// run runs a hook that has no answer. The error is errAbandoned or nil: other
-// faults are reported, for there is nothing to answer.
-func (c *conn) run(st Stage, hook func(context.Context)) error {
-	ctx := c.connScope.Load()
-	err := c.guarded(st, false, func() { hook(ctx) })
-	if err == nil || err == errAbandoned {
-		return err
-	}
-	c.fault(err)
-	if st == StageNegotiate {
-		c.connVerdict = c.srv.faultAnswer()
-	}
-	return nil
-}
-
-// guarded runs f under the watcher's eyes. With writing set, f writes to the MTA,
-// so that its connection is closed rather than taken over when it hangs.
-func (c *conn) guarded(st Stage, writing bool, f func()) (err error) {
-	v := c.guard.enter(st)
-	if writing {
-		v = c.guard.setWriting(v)
-	}
-	finished := false
-	defer func() {
-		if !finished {
-			err = c.crashed(st, v, recover())
-		}
-	}()
-	f()
-	finished = true
-	return c.returned(v)
-}
-
-// returned is called when a hook returned.
-func (c *conn) returned(v uint64) error {
-	if !c.guard.leave(v) {
-		return errAbandoned
-	}
-	if c.progressing.Load() { // who sends it either saw the hook leave or is seen here
-		c.wmu.Lock()
-		c.wmu.Unlock()
-	}
-	if c.expired.Load() {
-		c.renewScopes()
-	}
-	return nil
-}
-
-// crashed is called when a hook panicked, or ended its goroutine: then somebody
-// else must go on with the connection.
-func (c *conn) crashed(st Stage, v uint64, panicked any) error {
-	err := &HookError{st, FaultPanic, fmt.Errorf("%v\n%s", panicked, debug.Stack())}
-	if panicked != nil {
-		if err := c.returned(v); err != nil {
-			return err
-		}
-		return err
-	}
-	c.abandon(v, context.Canceled, &HookError{st, FaultPanic, errors.New("hook ended its goroutine (runtime.Goexit)")})
-	return errAbandoned
-}
-
-func (c *conn) renewScopes() {
-	c.smu.Lock()
-	defer c.smu.Unlock()
-	c.expired.Store(false)
-	if s := c.msgScope.Load(); s != nil && s.Err() != nil {
-		c.msgScope.Store(newScope(c.set.ctx))
-	}
-	if s := c.connScope.Load(); s.Err() != nil {
-		c.connScope.Store(newScope(c.set.ctx))
-	}
-}
-
 func (c *conn) log() *slog.Logger { return c.srv.log().With("conn", c.session.ID()) }
 
 func (c *conn) fault(err error) {
@@ -817,7 +521,10 @@ func (c *conn) fault(err error) {
 }
 
 func (c *conn) limit(name string, attrs ...any) {
-	c.log().Warn("limit hit", append([]any{"limit", name}, attrs...)...)
+	if !slices.Contains(c.limits, name) { // a line each would let a peer fill the log
+		c.limits = append(c.limits, name)
+		c.log().Warn("limit hit", append([]any{"limit", name}, attrs...)...)
+	}
 	c.srv.count(func(m Metrics) { m.Limit(name) })
 }
 
@@ -826,20 +533,4 @@ func (c *conn) verdict(st Stage, a *answer) {
 	if log := c.srv.log(); log.Enabled(context.Background(), slog.LevelDebug) {
 		c.log().Debug("verdict", "stage", st, "queue", c.session.QueueID(), "verdict", a.name)
 	}
-}
-
-// addsAtEnd reports whether ADDHEADER puts a field at the end of the header.
-// Postfix always does. Sendmail puts it before the first field of the same name,
-// unless it replaces one of its own.
-func (c *conn) addsAtEnd(name string) bool {
-	switch {
-	case c.postfix.Load():
-		return true
-	case c.granted.Protocol&wire.NoHeaders != 0: // nothing is known of the message's fields
-		return sendmailOwn[strings.ToLower(name)]
-	case c.seen.has(name):
-		return false
-	}
-	c.seen.add([]byte(name))
-	return true
 }

@@ -381,3 +381,19 @@ func checkText(what, s string) error {
 	}
 	return nil
 }
+
+// addsAtEnd reports whether ADDHEADER puts a field at the end of the header.
+// Postfix always does. Sendmail puts it before the first field of the same name,
+// unless it replaces one of its own.
+func (c *conn) addsAtEnd(name string) bool {
+	switch {
+	case c.postfix.Load():
+		return true
+	case c.granted.Protocol&wire.NoHeaders != 0: // nothing is known of the message's fields
+		return sendmailOwn[strings.ToLower(name)]
+	case c.seen.has(name):
+		return false
+	}
+	c.seen.add([]byte(name))
+	return true
+}

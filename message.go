@@ -1,0 +1,192 @@
+package milter
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/gomilter/gomilter/internal/wire"
+)
+
+// onMessage handles MAIL to BODY.
+func (c *conn) onMessage(st Stage, p []byte) error {
+	var limit *answer
+	var err error
+	switch st {
+	case StageMail:
+		c.macros.begin(st)
+		c.mail.raw, c.mail.params, err = wire.Envelope(p)
+	case StageRcpt:
+		c.macros.begin(st)
+		c.rcpt.raw, c.rcpt.params, err = wire.Envelope(p)
+		if c.rcpts++; c.srv.maxRcpts() > 0 && c.rcpts > c.srv.maxRcpts() {
+			limit = rcptLimitAnswer
+			if c.rcpts == c.srv.maxRcpts()+1 {
+				c.limit(LimitRcpts, "recipients", c.rcpts)
+			}
+		}
+	case StageData:
+		c.macros.begin(st)
+	case StageHeader:
+		c.header.name, c.header.value, err = wire.Header(p)
+		c.headers++
+		c.headerBytes += len(p)
+		c.seen.add(c.header.name)
+		if n, size := c.srv.maxHeaders(), c.srv.maxHeaderBytes(); n > 0 && c.headers > n || size > 0 && c.headerBytes > size {
+			limit = headerLimitAnswer
+			if c.msgVerdict != limit {
+				c.limit(LimitHeaders, "fields", c.headers, "bytes", c.headerBytes)
+			}
+		}
+	case StageBody:
+		if c.arg = p; len(p) == 0 {
+			err = wire.ErrEmptyPayload
+		}
+	}
+	if err != nil {
+		return err
+	}
+	a := limit
+	if a == nil {
+		if a, err = c.ask(st, c.owed()); err != nil {
+			return err
+		}
+	}
+	if a == skipAnswer {
+		c.skipBody = true
+		if c.granted.Protocol&wire.Skip == 0 {
+			a = continueAnswer
+		}
+	}
+	if !c.answers(st) {
+		if a != skipAnswer {
+			c.owe(&c.msgVerdict, a)
+		}
+		return nil
+	}
+	if a != continueAnswer && a != skipAnswer {
+		c.verdict(st, a)
+		if refusal := a.code == wire.ReplyReject || a.code == wire.ReplyTempFail; st != StageRcpt || !refusal {
+			c.endMessage()
+		}
+	}
+	c.send(a)
+	return nil
+}
+
+// onEnd handles BODYEOB. No MTA puts a last chunk into it, but the protocol
+// allows for one.
+func (c *conn) onEnd(p []byte) error {
+	if len(p) > 0 {
+		c.arg = p
+		a, err := c.ask(StageBody, c.owed())
+		if err != nil {
+			return err
+		}
+		if a != skipAnswer {
+			c.owe(&c.msgVerdict, a)
+		}
+	}
+	// What is gathered must not wait for a hook that may take minutes.
+	if err := c.flush(); err != nil {
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	a, err := c.ask(StageEnd, c.owed())
+	if err != nil {
+		return err
+	}
+	e := c.edits
+	e.close()
+	c.inMessage = false
+	defer c.endMessage()
+	if a.code == wire.ReplyContinue || a.code == wire.ReplyAccept {
+		c.wc.SetOut(e.appendTo(c.wc.Out()))
+		if e.body != nil {
+			return c.finishBody(e.body, a)
+		}
+	}
+	c.verdict(StageEnd, a)
+	c.send(a)
+	return nil
+}
+
+// finishBody sends the edits, the new body and the verdict. The reader of the
+// body is the filter's code, so it is guarded like a hook.
+func (c *conn) finishBody(body io.Reader, a *answer) error {
+	c.bodyLeft.Store(false)
+	w := newBodyWriter(c, frameOf(a))
+	var err error
+	fault := c.guarded(StageEnd, true, func() { err = w.copyFrom(body) })
+	switch {
+	case fault == errAbandoned:
+		return fault
+	case fault != nil:
+		err = fault
+	}
+	switch left := c.bodyLeft.Load(); {
+	case err == nil:
+	case w.failed != nil:
+		return fmt.Errorf("%w: %w", errLost, w.failed)
+	default:
+		c.fault(&HookError{StageEnd, FaultBody, err})
+		if left {
+			return fmt.Errorf("%w: new body broke off: %w", errLost, err)
+		}
+		c.wc.SetOut(c.wc.Out()[:0])
+		a = c.srv.faultAnswer()
+		c.send(a)
+	}
+	c.verdict(StageEnd, a)
+	return nil
+}
+
+// startMessage begins a message, by MAIL or by the first step of one that the
+// filter asked to see.
+func (c *conn) startMessage() {
+	c.inMessage = true
+	t := &struct {
+		scope scope
+		edits Edits
+	}{}
+	t.scope.parent = c.set.ctx
+	t.edits.c = c
+	c.msgScope.Store(&t.scope)
+	c.edits = &t.edits
+	c.msgVerdict, c.skipBody = nil, false
+	c.rcpts, c.headers, c.headerBytes = 0, 0, 0
+	c.seen = nameSet{}
+}
+
+// endMessage ends a message that has its verdict.
+func (c *conn) endMessage() {
+	c.inMessage = false
+	if c.phase != phaseEnded {
+		c.phase = phaseHelo
+	}
+	if s := c.msgScope.Swap(nil); s != nil {
+		s.end(context.Canceled)
+	}
+	c.edits.close()
+	c.msgVerdict = nil
+	c.macros.endMessage(c.granted.Protocol)
+}
+
+// abort ends a message without a verdict, if one is open.
+func (c *conn) abort() error {
+	if !c.inMessage {
+		return nil
+	}
+	c.phase = phaseHelo
+	if s := c.msgScope.Load(); s != nil {
+		s.end(context.Canceled)
+	}
+	var err error
+	if c.hooks.Abort != nil {
+		err = c.run(StageAbort, c.hooks.Abort)
+	}
+	if err != errAbandoned {
+		c.verdict(StageAbort, abortAnswer)
+		c.endMessage()
+	}
+	return err
+}
