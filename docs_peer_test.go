@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -129,41 +130,77 @@ func (p *serveProcess) stop(t *testing.T) {
 	}
 }
 
-// A filter gets the macros that it asks for from an MTA that is not set up for it.
+// A filter gets the macros that it asks for from an MTA that is not set up for it,
+// and those that docs/attach.md sets up without asking.
 func TestDaemonPortIsSentWhenAskedFor(t *testing.T) {
+	macros := map[milter.Stage][]string{milter.StageConnect: {"j", "{daemon_port}"}}
 	for _, kind := range peertest.Kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			ports := make(chan string, 1)
-			srv := &milter.Server{New: func(s *milter.Session) milter.Hooks {
-				return milter.Hooks{
-					Macros: map[milter.Stage][]string{milter.StageConnect: {"j", "{daemon_port}"}},
-					Connect: func(context.Context, *milter.Client) milter.ConnectReply {
-						port, _ := s.Macro("{daemon_port}")
-						ports <- port
-						return milter.Continue
-					},
-				}
-			}}
-			spec := "unix:" + filepath.Join(peertest.Dir(t), "s")
-			ln, err := milter.Listen(spec, milter.SocketOptions{Mode: 0o666})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ended := make(chan error, 1)
-			go func() { ended <- srv.Serve(context.Background(), ln) }()
-			t.Cleanup(func() {
-				srv.Shutdown(context.Background())
-				<-ended
-			})
-			m := peertest.Start(t, kind, peertest.Config{Milters: []peertest.Milter{{Spec: spec}}})
-			if r := m.Send(t, peertest.Letter{}); r.Code != 250 {
-				t.Fatalf("reply %v", r)
-			}
-			_, port, _ := strings.Cut(m.Addr, ":")
-			if got := <-ports; got != port {
-				t.Errorf("{daemon_port} = %q, want %q", got, port)
+			m, got := macrosAtMail(t, kind, macros, nil, "{daemon_port}", "j", "{client_addr}")
+			if want := []string{m.port(), m.Host, ""}; !slices.Equal(got, want) {
+				t.Errorf("macros = %q, want %q", got, want)
 			}
 		})
 	}
+}
+
+func TestMacroLinesOfAttach(t *testing.T) {
+	lines := map[peertest.Kind]string{peertest.Sendmail: `(?m)^    (define\(.confMILTER_MACROS_.*)$`, peertest.Postfix: `(?m)^    (milter_\w+_macros = .*)$`}
+	for _, kind := range peertest.Kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			var extra []string
+			for _, l := range regexp.MustCompile(lines[kind]).FindAllStringSubmatch(readDoc(t, "docs/attach.md"), -1) {
+				extra = append(extra, l[1])
+			}
+			m, got := macrosAtMail(t, kind, nil, extra, "{daemon_port}", "j", "{client_addr}", "{mail_addr}")
+			if want := []string{m.port(), m.Host, "127.0.0.1", "sender@example.com"}; !slices.Equal(got, want) {
+				t.Errorf("with %q: macros = %q, want %q", extra, got, want)
+			}
+		})
+	}
+}
+
+type attachedMTA struct{ *peertest.MTA }
+
+func (m attachedMTA) port() string {
+	_, port, _ := strings.Cut(m.Addr, ":")
+	return port
+}
+
+// macrosAtMail sends a message through an MTA with lines of its own, and returns
+// the values that macros have at MAIL.
+func macrosAtMail(t *testing.T, kind peertest.Kind, ask map[milter.Stage][]string, lines []string, names ...string) (attachedMTA, []string) {
+	t.Helper()
+	seen := make(chan []string, 1)
+	srv := &milter.Server{New: func(s *milter.Session) milter.Hooks {
+		return milter.Hooks{Macros: ask, Mail: func(context.Context, *milter.Mail) milter.MailReply {
+			values := make([]string, len(names))
+			for i, name := range names {
+				values[i], _ = s.Macro(name)
+			}
+			seen <- values
+			return milter.Continue
+		}}
+	}}
+	spec := "unix:" + filepath.Join(peertest.Dir(t), "s")
+	ln, err := milter.Listen(spec, milter.SocketOptions{Mode: 0o666})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(context.Background(), ln) }()
+	t.Cleanup(func() {
+		srv.Shutdown(context.Background())
+		<-ended
+	})
+	m := peertest.Start(t, kind, peertest.Config{
+		Milters: []peertest.Milter{{Spec: spec}},
+		Extra:   map[peertest.Kind][]string{kind: lines},
+	})
+	if r := m.Send(t, peertest.Letter{}); r.Code != 250 {
+		t.Fatalf("reply %v", r)
+	}
+	return attachedMTA{m}, <-seen
 }
