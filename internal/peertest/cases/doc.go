@@ -73,6 +73,8 @@
 //	calls           connect helo mail      hooks called; "conn2 calls" of the second connection,
 //	                                       "filter2 calls" of the second filter
 //	args rcpt       what the hook was given
+//	names, saw X-Y  the names of the fields it was given, and Header.Raw
+//	chunk           what the body hook was given
 //	macro mail {x}  value                  where it first had it
 //	error           what a method of Edits returned
 //	fault           what the server logged

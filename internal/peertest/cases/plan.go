@@ -302,7 +302,7 @@ func (f *filter) hooks(s *milter.Session) milter.Hooks {
 	}
 	if has("header") {
 		h.Header = func(ctx context.Context, hd *milter.Header) milter.HeaderReply {
-			r, _ := act(ctx, "header", hd.Name()+":"+strconv.Quote(string(hd.Raw())), nil).(milter.HeaderReply)
+			r, _ := act(ctx, "header", hd.Name()+":"+content(hd.Raw()), nil).(milter.HeaderReply)
 			return r
 		}
 	}

@@ -30,7 +30,7 @@ type connRecord struct {
 	count   map[string]int
 	lines   []line
 	macros  map[string]string
-	chunks  []string
+	names   []string // of the header so far
 	closed  bool
 }
 
@@ -64,11 +64,16 @@ func (c *connRecord) call(stage, arg string) int {
 	}
 	c.calls = append(c.calls, stage)
 	c.count[stage]++
+	if stage != "header" && c.names != nil {
+		c.lines = append(c.lines, line{"names", strings.Join(c.names, " ")})
+		c.names = nil
+	}
 	switch stage {
 	case "header":
-		c.lines = append(c.lines, line{"saw", arg})
+		name, _, _ := strings.Cut(arg, ":")
+		c.names = append(c.names, name)
+		c.lines = append(c.lines, line{"saw " + name, arg[len(name)+1:]})
 	case "body":
-		c.chunks = append(c.chunks, arg)
 		c.lines = append(c.lines, line{"chunk", arg})
 	case "data", "eoh", "end", "abort":
 	default:
