@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/gomilter/gomilter/internal/edit"
 	"github.com/gomilter/gomilter/internal/wire"
 )
 
@@ -280,4 +281,59 @@ func (c *Client) Send(ctx context.Context, m Mail) (*Result, error) {
 		return nil, err
 	}
 	return end()
+}
+
+// SendLocal plays one message that a program on the MTA's own machine hands over
+// with the command sendmail. Of m it takes From, Rcpts, Data and Macros.
+//
+// Sendmail passes such a message on by SMTP, from localhost to itself. In Postfix
+// cleanup plays the SMTP server towards non_smtpd_milters: with a client
+// localhost, addresses without angle brackets or parameters, the queue id known
+// from the start, and no ABORT. Nobody is there to be told of a refusal: after a
+// reject the message is returned to its sender, after a tempfail it stays in the
+// queue, to be tried again; so it does when a recipient is refused.
+func (c *Client) SendLocal(ctx context.Context, m Mail) (*Result, error) {
+	m.Conn = Conn{Name: "localhost", Addr: netip.MustParseAddrPort("127.0.0.1:0")}
+	if c.Profile == Sendmail {
+		m.Helo = c.hostname()
+		return c.Send(ctx, m)
+	}
+	s := newSession(c, m.Conn)
+	defer s.Close()
+	s.local = true
+	s.newQueueID()
+	s.SetMacros(m.Macros)
+	end := func(err error) (*Result, error) {
+		if err != nil && err != ErrClosed {
+			return nil, err
+		}
+		return s.Result(), s.Quit(ctx)
+	}
+	if _, err := s.step(ctx, StageConnect, func(ctx context.Context) Outcome { return s.ways.connect(ctx) }); err != nil {
+		return end(err)
+	}
+	if _, err := s.Helo(ctx, "localhost"); err != nil {
+		return end(err)
+	}
+	from, _ := edit.ParseAddress(m.From)
+	if out, err := s.Mail(ctx, from); err != nil || out.Reply != nil {
+		return end(err)
+	}
+	for _, to := range m.Rcpts {
+		to, _ = edit.ParseAddress(to)
+		out, err := s.Rcpt(ctx, to)
+		if err != nil {
+			return end(err)
+		}
+		if out.Reply != nil {
+			s.result.Verdict, s.result.Stage = TempFail, StageRcpt.String()
+			s.result.Reply = reply(451, "4.3.5", "Server configuration problem - try again later")
+			return end(nil)
+		}
+	}
+	if out, err := s.Data(ctx); err != nil || out.Reply != nil {
+		return end(err)
+	}
+	_, err := s.Message(ctx, m.Data)
+	return end(err)
 }

@@ -15,7 +15,7 @@
 //	out, err = s.Data(ctx)
 //	res, err := s.Message(ctx, raw)
 //
-// or at once with [Client.Send].
+// or at once with [Client.Send]; [Client.SendLocal] is for mail of local programs.
 //
 // What the package does was observed on Sendmail 8.17.1 and on Postfix 3.7.11,
 // and is tested against recordings of them. No mail leaves it: delivery, access

@@ -112,11 +112,16 @@ func (s *Session) macro(st Stage, name string) (string, bool) {
 	}
 	sendmail := s.c.Profile == Sendmail
 	if !sendmail {
-		switch st {
-		case StageHeader, StageEndOfHeaders, StageBody, StageEnd:
-			// Then cleanup speaks to the filter, which was told less.
-			switch name {
-			case "client_resolve", "client_connections", "mail_mailer", "mail_host", "mail_addr", "rcpt_mailer", "rcpt_host", "rcpt_addr":
+		// From the header on, and for local mail from the start, cleanup speaks to the
+		// filter. It knows less.
+		content := st == StageHeader || st == StageEndOfHeaders || st == StageBody || st == StageEnd
+		switch name {
+		case "client_resolve", "client_connections", "mail_mailer", "mail_host", "rcpt_mailer", "rcpt_host":
+			if content || s.local {
+				return "", false
+			}
+		case "mail_addr", "rcpt_addr":
+			if content && !s.local {
 				return "", false
 			}
 		}
@@ -139,8 +144,11 @@ func (s *Session) macro(st Stage, name string) (string, bool) {
 		}
 		return s.host, true
 	case "daemon_addr":
-		return "127.0.0.1", !sendmail
+		return "127.0.0.1", true
 	case "daemon_port":
+		if s.local {
+			return "0", true
+		}
 		return "25", true
 	case "client_addr":
 		return s.clientAddr(st)

@@ -329,7 +329,7 @@ func (p *postfix) mail(addr string, params []string) Outcome {
 
 func (p *postfix) rcpt(r *Recipient, params []string) Outcome {
 	out := p.outcome(p.round(StageRcpt, envelope(r.given, params)))
-	if out.Reply == nil && p.taken == 0 {
+	if out.Reply == nil && p.taken == 0 && !p.local {
 		// The queue file, and with it the name, comes with the first recipient.
 		p.newQueueID()
 	}
@@ -427,6 +427,9 @@ func (p *postfix) contentOf(f *filter, ed *edit.Editor) decision {
 // abort sends ABORT to all filters that are in use: a message is over, well or
 // not, or the client begins anew.
 func (p *postfix) abort() {
+	if p.local {
+		return
+	}
 	for _, f := range p.filters {
 		if f.state == stateOpen || f.state == stateDone {
 			f.frame(wire.CmdAbort, nil)

@@ -61,6 +61,7 @@ type Session struct {
 	host    string
 	filters []*filter
 	closed  bool
+	local   bool // Postfix: the message comes from a program, by way of cleanup
 
 	set      map[string]string // macros of the caller
 	heloName string
