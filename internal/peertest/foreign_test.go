@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,27 +31,30 @@ var rivals = []rival{
 		return peertest.CFilter(t, network, actions...)
 	}},
 	{"ours", func(t *testing.T, network string, actions ...string) *peertest.Filter {
-		return ourFilter(t, network, nil, actions...)
+		return ourFilter(t, network, actions...)
 	}},
 }
 
 // ourFilter starts a milter.Server of this process that does actions. The Filter
-// ends with the test, not by its method Stop. wrap may put itself around the listener.
-func ourFilter(t *testing.T, network string, wrap func(net.Listener) net.Listener, actions ...string) *peertest.Filter {
+// ends with the test, not by its method Stop.
+func ourFilter(t *testing.T, network string, actions ...string) *peertest.Filter {
+	t.Helper()
+	p := &plan{log: new(peertest.Lines)}
+	for _, a := range actions {
+		p.actions = append(p.actions, strings.Split(a, "|"))
+	}
+	return &peertest.Filter{Spec: serve(t, network, p.hooks), Log: p.log}
+}
+
+// serve serves a filter until the test ends, and returns its address.
+func serve(t *testing.T, network string, hooks func(*milter.Session) milter.Hooks) string {
 	t.Helper()
 	spec := peertest.FreeSpec(t, network)
 	ln, err := milter.Listen(spec, milter.SocketOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if wrap != nil {
-		ln = wrap(ln)
-	}
-	p := &plan{log: new(peertest.Lines)}
-	for _, a := range actions {
-		p.actions = append(p.actions, strings.Split(a, "|"))
-	}
-	srv := &milter.Server{New: p.hooks, Log: slog.New(slog.DiscardHandler), Metrics: &faults{t: t}}
+	srv := &milter.Server{New: hooks, Log: slog.New(slog.DiscardHandler), Metrics: &faults{t: t}}
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {
@@ -64,7 +66,7 @@ func ourFilter(t *testing.T, network string, wrap func(net.Listener) net.Listene
 		cancel()
 		serving.Wait()
 	})
-	return &peertest.Filter{Spec: spec, Log: p.log}
+	return spec
 }
 
 // faults fails the test at a hook that failed.
