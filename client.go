@@ -35,15 +35,21 @@ type Client struct {
 	Path string
 }
 
+// maxKept is how much is kept for the whole connection of what the SMTP client or
+// its DNS says of itself, in bytes. No MTA passes on as much.
+const maxKept = 4 << 10
+
+func kept(b []byte) []byte { return b[:min(len(b), maxKept)] }
+
 func newClient(p []byte) (Client, error) {
 	c, err := wire.Connect(p)
 	if err != nil {
 		return Client{}, err
 	}
-	out := Client{Host: string(c.Host), Family: c.Family}
+	out := Client{Host: string(kept(c.Host)), Family: c.Family}
 	switch c.Family {
 	case FamilyUnix:
-		out.Path = string(c.Address)
+		out.Path = string(kept(c.Address))
 	case FamilyInet, FamilyInet6:
 		a, err := c.Addr()
 		if err != nil {

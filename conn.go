@@ -36,6 +36,7 @@ type conn struct {
 	ending       bool  // nothing is awaited any more
 	afterUnknown bool
 	inMessage    bool
+	shown        bool // a hook saw the message
 	skipBody     bool
 	connVerdict  *answer // owed since a silent stage of the connection
 	msgVerdict   *answer // owed since a silent stage of the message
@@ -82,7 +83,7 @@ const (
 
 // maxGathered bounds the answers gathered for an MTA that sends commands without
 // waiting for them.
-const maxGathered = 64 << 10
+const maxGathered = 16 << 10
 
 var (
 	errNudged    = errors.New("go on in another goroutine")
@@ -150,6 +151,9 @@ func (c *conn) next() error {
 		if errors.Is(err, wire.ErrFrameSize) || errors.Is(err, wire.ErrEmptyFrame) {
 			c.limit(LimitFrame, "offset", at)
 			return c.protocolError(0, at, err)
+		}
+		if errors.Is(err, wire.ErrBudget) {
+			c.limit(LimitBuffers, "offset", at)
 		}
 		return err
 	}
@@ -320,7 +324,7 @@ func (c *conn) onConnection(st Stage, p []byte) (err error) {
 		}
 	case StageHelo:
 		if c.arg, err = firstString(p); err == nil {
-			c.helo = append(c.helo[:0], c.arg...)
+			c.helo = append(c.helo[:0], kept(c.arg)...)
 		}
 	case StageUnknown:
 		c.arg, err = firstString(p)
@@ -367,6 +371,9 @@ func (c *conn) ask(st Stage, owed *answer) (*answer, error) {
 	var began time.Time
 	if c.srv.Metrics != nil {
 		began = time.Now()
+	}
+	if st >= StageMail && st != StageUnknown {
+		c.shown = true
 	}
 	a, err := c.call(st)
 	if c.srv.Metrics != nil {

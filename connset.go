@@ -16,6 +16,7 @@ import (
 // A connSet is the connections of one listener.
 type connSet struct {
 	srv      *Server
+	budget   *wire.Budget
 	ln       net.Listener
 	ctx      context.Context // parent of the scopes, for its values
 	wg       sync.WaitGroup  // goroutines that are not a connection's own
@@ -30,7 +31,7 @@ type connSet struct {
 }
 
 func newConnSet(s *Server, ctx context.Context, ln net.Listener) *connSet {
-	return &connSet{srv: s, ln: ln, ctx: ctx, stop: make(chan struct{}), done: make(chan struct{}),
+	return &connSet{srv: s, ln: ln, ctx: ctx, budget: s.frameBudget(), stop: make(chan struct{}), done: make(chan struct{}),
 		conns: make(map[*conn]struct{}), empty: make(chan struct{})}
 }
 
@@ -75,6 +76,7 @@ func (set *connSet) add(nc net.Conn) {
 	c := &conn{srv: s, set: set, id: s.lastID.Add(1)}
 	c.wc = wire.NewConn(nc, wire.DataSize64K, or(s.FrameTimeout, defaultFrameTimeout), or(s.WriteTimeout, defaultWriteTimeout))
 	c.wc.SetFrameTimeout(or(s.FrameTimeout, defaultFrameTimeout))
+	c.wc.SetBudget(set.budget)
 	c.session.c, c.rcpt.s = c, &c.session
 	c.client.Family = FamilyUnknown
 	c.connScope.Store(newScope(set.ctx))

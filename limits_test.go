@@ -1,6 +1,7 @@
 package milter
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -196,6 +197,75 @@ func TestBusyAnswers(t *testing.T) {
 	p = ln.dial(t)
 	go p.nc.Write([]byte{0, 0, 0, 0})
 	p.closed()
+}
+
+// Frames that have begun to arrive, and those who sent them wait, take so much
+// memory and no more, whoever sends them.
+func TestFrameMemoryLimit(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		set   int
+		conns int // that may hold most of a frame
+	}{{"default", 0, 32 << 20 / (128 << 10)}, {"knob", 300 << 10, 2}, {"none", -1, 300}} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := new(counts)
+			s := filter(Hooks{Body: new(notes).hooks(nil).Body})
+			s.MaxFrameBytes, s.Metrics = tt.set, m
+			addr := serveSocket(t, s, "unix")
+			begin := frames("B" + strings.Repeat("x", 65535))
+			begin, rest := begin[:40000], begin[40000:]
+			var last *peer
+			for range tt.conns {
+				last = connect(t, addr)
+				last.offer()
+				if _, err := last.nc.Write(begin); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(100 * time.Millisecond) // until all was read
+			p := connect(t, addr)
+			p.offer()
+			p.nc.Write(begin)
+			if tt.set < 0 {
+				p.nc.Write(rest)
+				p.expect("c")
+				return
+			}
+			p.closed()
+			m.wantLimits(t, LimitBuffers)
+			p = connect(t, addr) // who sends his at once, or little, is served
+			p.offer()
+			p.want("c", "B"+strings.Repeat("x", 65535))
+			p.want("c", bodyFrame)
+			last.nc.Write(rest)
+			last.expect("c")
+			p.nc.Write(begin) // there is room again
+			time.Sleep(20 * time.Millisecond)
+			p.nc.Write(rest)
+			p.expect("c")
+		})
+	}
+}
+
+func TestLongNamesAreCut(t *testing.T) {
+	var s *Session
+	long := strings.Repeat("x", 60000)
+	heard := 0
+	p := serve(t, &Server{New: func(session *Session) Hooks {
+		s = session
+		return Hooks{
+			Connect: func(_ context.Context, c *Client) ConnectReply { return Continue },
+			Helo:    func(_ context.Context, name []byte) HeloReply { heard = len(name); return Continue },
+		}
+	}}).dial(t)
+	p.offer()
+	p.send("C" + long + "\x00L\x00\x00" + long[:5000] + "\x00")
+	p.expect("c")
+	p.send("H" + long + "\x00")
+	p.expect("c")
+	if len(s.Client().Host) != maxKept || len(s.Client().Path) != maxKept || len(s.Helo()) != maxKept || heard != len(long) {
+		t.Errorf("host %d, path %d, helo %d and %d bytes", len(s.Client().Host), len(s.Client().Path), len(s.Helo()), heard)
+	}
 }
 
 func TestOr(t *testing.T) {

@@ -211,12 +211,12 @@ func TestSocketOfSomebodyElse(t *testing.T) {
 	if ln, err := Listen(path, SocketOptions{}); !errors.Is(err, ErrSocketInUse) {
 		t.Errorf("Listen = %v, %v, want %v", ln, err, ErrSocketInUse)
 	}
-	go reached(t, first, "unix", path) // still its own; the look of the second one waits, too
-	c, err := first.Accept()
+	look, err := first.Accept() // the second one's
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Close()
+	look.Close()
+	reached(t, first, "unix", path) // still its own
 }
 
 func TestStaleSocket(t *testing.T) {

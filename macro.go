@@ -33,7 +33,7 @@ var slotOf = func() (t [StageClose + 1]int8) {
 
 // What macros may take. A slot that once held many does not keep their memory.
 const (
-	maxMacroBytes = 32 << 10 // on a connection, unless Server.MaxMacros is negative
+	maxMacroBytes = 16 << 10 // on a connection, unless Server.MaxMacros is negative
 	macroSlotKept = 4 << 10
 )
 

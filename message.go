@@ -152,7 +152,7 @@ func (c *conn) startMessage() {
 	t.edits.c = c
 	c.msgScope.Store(&t.scope)
 	c.edits = &t.edits
-	c.msgVerdict, c.skipBody = nil, false
+	c.msgVerdict, c.skipBody, c.shown = nil, false, false
 	c.rcpts, c.headers, c.headerBytes = 0, 0, 0
 	c.seen = nameSet{}
 }
@@ -181,7 +181,7 @@ func (c *conn) abort() error {
 		s.end(context.Canceled)
 	}
 	var err error
-	if c.hooks.Abort != nil {
+	if c.hooks.Abort != nil && c.shown {
 		err = c.run(StageAbort, c.hooks.Abort)
 	}
 	if err != errAbandoned {

@@ -42,5 +42,6 @@ const (
 	LimitMacros    = "macros"
 	LimitEdits     = "edits"
 	LimitFrame     = "frame"
+	LimitBuffers   = "buffers"
 	LimitAbandoned = "abandoned"
 )

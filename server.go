@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gomilter/gomilter/internal/wire"
 )
 
 // A Server serves a filter to MTAs. Its fields may not be changed once it serves;
@@ -42,8 +44,9 @@ type Server struct {
 	MaxRcpts       int // recipients of a message; 0 means 1000. Further ones are answered 452
 	MaxHeaders     int // header fields of a message; 0 means 1000. More are answered 552
 	MaxHeaderBytes int // their bytes; 0 means 1 MiB. More are answered 552
-	MaxMacros      int // macros at one stage; 0 means 256. Further ones, and those past 32 KiB in all, are left out
+	MaxMacros      int // macros at one stage; 0 means 256. Further ones, and those past 16 KiB in all, are left out
 	MaxEditBytes   int // edits queued for a message without the body; 0 means 8 MiB. Further ones return ErrEditLimit
+	MaxFrameBytes  int // memory of frames larger than 8 KiB that have begun to arrive, on all connections; 0 means 32 MiB. A connection that needs more is closed
 	MaxAbandoned   int // hooks that overstayed and still run; 0 means 100. While there are as many, new connections are answered tempfail
 
 	// Log is where the server tells what it can tell nobody else; nil means
@@ -57,6 +60,8 @@ type Server struct {
 	bootID     string
 	faultOnce  sync.Once
 	faultReply *answer
+	budgetOnce sync.Once
+	budget     *wire.Budget
 	lastID     atomic.Uint64
 	conns      atomic.Int64
 	abandoned  atomic.Int64
@@ -81,6 +86,7 @@ const (
 	defaultMaxHeaderBytes = 1 << 20
 	defaultMaxMacros      = 256
 	defaultMaxEditBytes   = 8 << 20
+	defaultMaxFrameBytes  = 32 << 20
 	defaultMaxAbandoned   = 100
 )
 
@@ -135,6 +141,16 @@ func (s *Server) name() string {
 		return s.Name
 	}
 	return "gomilter"
+}
+
+// frameBudget returns what the connections of all listeners share, or nil.
+func (s *Server) frameBudget() *wire.Budget {
+	s.budgetOnce.Do(func() {
+		if n := or(s.MaxFrameBytes, defaultMaxFrameBytes); n > 0 {
+			s.budget = wire.NewBudget(n)
+		}
+	})
+	return s.budget
 }
 
 // boot returns what tells the connections of this server from those of another

@@ -24,7 +24,7 @@ func (s *Session) Log() *slog.Logger { return s.c.log() }
 // stage; a filter without a Connect hook is not told.
 func (s *Session) Client() *Client { return &s.c.client }
 
-// Helo returns the last argument of HELO or EHLO, "" before it. A filter without a
+// Helo returns the last argument of HELO or EHLO, at most 4 KiB of it, "" before it. A filter without a
 // Helo hook is not told.
 func (s *Session) Helo() string { return string(s.c.helo) }
 

@@ -199,8 +199,8 @@ func TestMacroLimit(t *testing.T) {
 		{"knob", 3, "DC" + pairs(5), "{m2}", "{m3}"},
 		{"no limit", -1, "DC" + pairs(4000), "{m3999}", ""},
 		{"many empty strings", 3, "DC" + strings.Repeat("\x00", 1000) + pairs(1), "{}", "{m0}"},
-		{"too many bytes", 0, "DC{m0}\x00" + strings.Repeat("x", 30000) + "\x00{m1}\x00" + strings.Repeat("x", 3000) + "\x00", "{m0}", "{m1}"},
-		{"too many bytes, no limit", -1, "DC{m0}\x00" + strings.Repeat("x", 30000) + "\x00{m1}\x00" + strings.Repeat("x", 3000) + "\x00", "{m1}", ""},
+		{"too many bytes", 0, "DC{m0}\x00" + strings.Repeat("x", 15000) + "\x00{m1}\x00" + strings.Repeat("x", 3000) + "\x00", "{m0}", "{m1}"},
+		{"too many bytes, no limit", -1, "DC{m0}\x00" + strings.Repeat("x", 15000) + "\x00{m1}\x00" + strings.Repeat("x", 3000) + "\x00", "{m1}", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m := new(counts)

@@ -48,6 +48,8 @@ type Reader struct {
 	used       int    // most bytes unread at once since the last rest
 	max        int    // largest payload
 	off        int64  // bytes cut so far
+	budget     *Budget
+	held       int64 // bytes taken from it
 }
 
 // A parker reads into a buffer it asks for only when bytes are there.
@@ -183,8 +185,9 @@ func (r *Reader) move(class int) {
 
 // rest is called before a wait: it gives an empty buffer back, and trades one
 // that is not a quarter full for a smaller one. What follows is expected to need
-// as large a buffer as this, or the next smaller one if that had been enough.
-func (r *Reader) rest() {
+// as large a buffer as this, or the next smaller one if that had been enough. It
+// returns an error when the wait may not be.
+func (r *Reader) rest() error {
 	switch unread := r.end - r.start; {
 	case r.lent == nil:
 	case unread == 0:
@@ -199,10 +202,12 @@ func (r *Reader) rest() {
 			r.move(class)
 		}
 	}
+	return r.hold()
 }
 
 // Close gives the buffer back; payloads that are still lent become invalid.
 func (r *Reader) Close() {
+	r.release()
 	if r.lent != nil {
 		r.lent.put()
 	}
@@ -212,6 +217,7 @@ func (r *Reader) Close() {
 // Detach returns the bytes read but not cut and forgets the buffer without
 // giving it back, for when somebody may hold a payload of it for ever.
 func (r *Reader) Detach() []byte {
+	r.release()
 	unread := append([]byte(nil), r.buf[r.start:r.end]...)
 	r.lent, r.buf, r.start, r.end = nil, nil, 0, 0
 	return unread

@@ -58,13 +58,16 @@ func (s *sock) readInto(r *Reader) (int, error) {
 
 // tryRead reads once; false makes the caller wait for bytes.
 func (s *sock) tryRead(fd uintptr) bool {
+	s.r.release()
 	for {
 		n, err := syscall.Read(int(fd), s.r.room())
 		switch {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
-			s.r.rest()
+			if s.err = s.r.rest(); s.err != nil {
+				return true
+			}
 			if s.tcp && !s.acked.Load() {
 				// What was read awaits more, and the peer may await an acknowledgement
 				// before it sends that: Sendmail writes macros and command apart.
