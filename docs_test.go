@@ -418,14 +418,16 @@ func TestLinksInDocs(t *testing.T) {
 	for _, name := range docFiles(t) {
 		for _, m := range regexp.MustCompile(`\]\(([^)#]*)(#[^)]*)?\)`).FindAllStringSubmatch(readDoc(t, name), -1) {
 			path, anchor := m[1], m[2]
-			if strings.Contains(path, "://") || path == "mta-differences.md" || path == "docs/mta-differences.md" {
+			if strings.Contains(path, "://") {
 				continue
 			}
 			target := filepath.Join(filepath.Dir(name), path)
 			if path == "" {
 				target = name
 			}
-			if _, err := os.Stat(target); err != nil {
+			if _, err := os.Stat(target); errors.Is(err, fs.ErrNotExist) && target == filepath.FromSlash("docs/mta-differences.md") {
+				continue // is being written
+			} else if err != nil {
 				t.Errorf("%s: link to %s: %v", name, path, err)
 			} else if anchor != "" && !anchors(readDoc(t, target))[anchor[1:]] {
 				t.Errorf("%s: %s has no heading %s", name, target, anchor)
