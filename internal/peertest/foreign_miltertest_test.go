@@ -12,6 +12,8 @@ import (
 	"github.com/gomilter/gomilter/internal/peertest"
 )
 
+// nets are what miltertest can connect to. Tests with inet are not parallel: a
+// program that is being started elsewhere may hold the port that was found free.
 var nets = []string{"unix", "inet"}
 
 // What miltertest expects of our filter in the tests below, it gets from one on
@@ -19,7 +21,7 @@ var nets = []string{"unix", "inet"}
 
 func TestMiltertestSeesEveryReplyAtEveryStage(t *testing.T) {
 	answers := map[string]string{"accept": "ACCEPT", "reject": "REJECT", "tempfail": "TEMPFAIL", "discard": "DISCARD", "skip": "SKIP", "lines": "REPLYCODE", "later": "REPLYCODE", "bye": "REPLYCODE"}
-	for i, tt := range replies {
+	for _, tt := range replies {
 		if !typed(tt.does) {
 			continue
 		}
@@ -37,7 +39,7 @@ func TestMiltertestSeesEveryReplyAtEveryStage(t *testing.T) {
 			}
 			var logs [][]string
 			for _, r := range rivals {
-				f := r.start(t, nets[i%2], spell(tt.does))
+				f := r.start(t, "unix", spell(tt.does))
 				vars["socket"] = f.Spec
 				peertest.MilterTest(t, "testdata/foreign_reply.lua", vars)
 				logs = append(logs, calls(t, f, 1))
@@ -51,7 +53,6 @@ func TestMiltertestSeesEveryEdit(t *testing.T) {
 	for _, network := range nets {
 		for _, r := range rivals {
 			t.Run(network+"/"+r.name, func(t *testing.T) {
-				t.Parallel()
 				f := r.start(t, network, "addheader|X-Added|value", "addheader|X-Folded|one\n\ttwo", "addheader|X-Eight|gr\xfc\xdfe",
 					"insheader|0|X-Top|top", "insheader|3|X-Deep|deep", "chgheader|Subject|1|changed", "delheader|X-Old|2",
 					"addrcpt|<new@example.net>", "addrcpt|<par@example.net>|NOTIFY=NEVER", "delrcpt|<a@example.net>", "chgfrom|<new@example.com>|RET=HDRS",
@@ -74,7 +75,6 @@ func TestMiltertestAndASilentFilter(t *testing.T) {
 	}
 	for _, network := range nets {
 		t.Run(network, func(t *testing.T) {
-			t.Parallel()
 			var logs [][]string
 			for _, r := range rivals {
 				f := r.start(t, network, actions...)
@@ -138,7 +138,6 @@ close`, "\n"),
 	for _, network := range nets {
 		for _, r := range rivals {
 			t.Run(network+"/"+r.name, func(t *testing.T) {
-				t.Parallel()
 				f := r.start(t, network, "show|j|i|{daemon_name}|{mail_addr}|{rcpt_addr}|{msg_id}")
 				peertest.MilterTest(t, "testdata/foreign_session.lua", map[string]string{"socket": f.Spec})
 				for n := range want {

@@ -498,7 +498,6 @@ func TestSilenceOverOurMTA(t *testing.T) {
 		{"not granted by the oldest", all, 2, "c c c c c c c c h c"}, // DATA and unknown commands are not told
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
 			does := []string{"addheader|X-New|v"}
 			for _, stage := range tt.silent {
 				does = append(does, "noreply|"+stage)
@@ -601,7 +600,6 @@ close`
 	for _, network := range []string{"unix", "inet", "inet6"} {
 		for _, r := range rivals {
 			t.Run(network+"/"+r.name, func(t *testing.T) {
-				t.Parallel()
 				f := r.start(t, network)
 				for i, p := range profiles {
 					k := connect(t, p, f, nil)

@@ -103,7 +103,6 @@ func judgement(t *testing.T, m message.Message) string {
 }
 
 func TestOpenDKIMSignsOverOurMTA(t *testing.T) {
-	t.Parallel()
 	signers, verifier := signers(t)
 	for _, profile := range profiles {
 		for i, canon := range canons {
@@ -136,7 +135,6 @@ func TestOpenDKIMSignsOverOurMTA(t *testing.T) {
 }
 
 func TestOpenDKIMSignsAndVerifiesInOneSession(t *testing.T) {
-	t.Parallel()
 	signers, verifier := signers(t)
 	for _, profile := range profiles {
 		for i, canon := range canons {
@@ -156,7 +154,6 @@ func TestOpenDKIMSignsAndVerifiesInOneSession(t *testing.T) {
 }
 
 func TestOpenDKIMSeesOneByteChanged(t *testing.T) {
-	t.Parallel()
 	signers, verifier := signers(t)
 	const raw = "From: a@example.com\r\nTo: b@example.net\r\nSubject:  one\r\n\ttwo\r\nDate: Sun, 01 Jan 2023 00:00:00 +0000\r\n\r\nHello.\r\nWorld.\r\n"
 	for _, tt := range []struct {
@@ -200,10 +197,9 @@ func TestOpenDKIMSeesOneByteChanged(t *testing.T) {
 // Without HDR_LEADSPC, which older versions lack, a filter cannot know the
 // blanks behind the colon: OpenDKIM takes there to be one.
 func TestOpenDKIMWithOldVersions(t *testing.T) {
-	t.Parallel()
 	signers, _ := signers(t)
 	for _, profile := range profiles {
-		for version := uint32(2); version <= 6; version++ {
+		for _, version := range []uint32{2, 4, 6} {
 			for i, canon := range canons {
 				for _, l := range []struct{ raw, simple string }{
 					{"From: a@example.com\r\nSubject: one\r\n\r\nHello.\r\n", "holds"},
@@ -230,7 +226,6 @@ func TestOpenDKIMWithOldVersions(t *testing.T) {
 // OpenDKIM takes out results that others forged in its name, counting fields as
 // libmilter does.
 func TestOpenDKIMRemovesForgedResults(t *testing.T) {
-	t.Parallel()
 	signers, verifier := signers(t)
 	for _, profile := range profiles {
 		for _, forged := range []int{1, 2, 3} {
