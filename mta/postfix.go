@@ -323,7 +323,7 @@ func (p *postfix) mail(addr string, params []string) Outcome {
 		return out
 	}
 	p.params = params
-	p.discard = out.Verdict == Discard
+	p.discard = p.discard || out.Verdict == Discard
 	return out
 }
 

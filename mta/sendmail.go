@@ -361,7 +361,7 @@ func (m *sendmail) mail(addr string, params []string) Outcome {
 		return out
 	}
 	m.params = params
-	m.discard = d.code == wire.ReplyDiscard
+	m.discard = m.discard || d.code == wire.ReplyDiscard
 	return out
 }
 
