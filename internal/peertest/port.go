@@ -6,6 +6,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -40,7 +41,11 @@ func freePort() (port int, claim net.PacketConn, err error) {
 	return 0, nil, errors.New("peertest: no free port between 20000 and 32000")
 }
 
+// vacant holds the fork lock, or a program that another test starts meanwhile
+// would keep the port until it closes what it inherited.
 func vacant(host string, port int) bool {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if err == nil {
 		ln.Close()

@@ -35,7 +35,8 @@ func TestSwitchServesTheLatest(t *testing.T) {
 			s := peertest.NewSwitch(t, network)
 			said := func() string {
 				t.Helper()
-				c, err := net.Dial(dialArgs(s.Spec))
+				network, address := dialArgs(s.Spec)
+				c, err := net.Dial(network, address)
 				if err != nil {
 					t.Fatal(err)
 				}
