@@ -357,7 +357,7 @@ func (s *assault) neverRead() {
 	for range 5000 {
 		b = wire.AppendFrame(b, 'U', "X\x00")
 	}
-	s.crowd(min(s.Flood, 100), func(_ int, l *line) {
+	s.crowd(min(s.Flood, 60), func(_ int, l *line) {
 		l.nc.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
 		l.frames(offer)
 		for l.write(b) {

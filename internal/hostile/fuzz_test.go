@@ -3,7 +3,6 @@ package hostile_test
 import (
 	"bytes"
 	"context"
-	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -136,29 +135,28 @@ func FuzzServer(f *testing.F) {
 			f.Add(flags, []byte(in))
 		}
 	}
-	silent := ^milter.StageSet(0)
 	sessions := make(chan *life, 1000)
-	ln := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	var flags byte // of the next connection
-	srv := &milter.Server{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), New: func(*milter.Session) milter.Hooks {
-		l := new(life)
-		sessions <- l
-		if flags&1 != 0 {
+	var kinds [4]*pipes
+	for i := range kinds {
+		kinds[i] = &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		srv := &milter.Server{Log: slog.New(slog.DiscardHandler)}
+		silent := milter.StageSet(0)
+		if i&1 != 0 {
+			silent = ^silent
+		}
+		if i&2 != 0 {
+			srv.OnFault = milter.FaultAccept
+		}
+		srv.New = func(*milter.Session) milter.Hooks {
+			l := new(life)
+			sessions <- l
 			return obeying(l, silent)
 		}
-		return obeying(l, 0)
-	}}
-	accepting := &milter.Server{Log: srv.Log, OnFault: milter.FaultAccept, New: srv.New}
-	other := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
-	go srv.Serve(f.Context(), ln)
-	go accepting.Serve(f.Context(), other)
+		go srv.Serve(f.Context(), kinds[i])
+	}
 
 	f.Fuzz(func(t *testing.T, how byte, script []byte) {
-		flags = how
-		to := ln
-		if how&2 != 0 {
-			to = other
-		}
+		to := kinds[how&3]
 		for len(sessions) > 0 {
 			<-sessions
 		}
@@ -214,7 +212,6 @@ func FuzzServer(f *testing.F) {
 		if got := <-answers; got > due {
 			t.Errorf("%d answers to %d frames", got, due)
 		}
-		flags = 0
 		if err := honest(to); err != nil {
 			t.Error(err)
 		}

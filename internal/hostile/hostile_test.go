@@ -263,7 +263,7 @@ func TestNothingKillsIt(t *testing.T) {
 	}
 	limits := hostile.Limits{Time: 4 * time.Second, Flood: 1200, Count: 1_000_000, Seed: 1}
 	if raceEnabled {
-		limits.Flood, limits.Count = 500, 100_000
+		limits.Flood, limits.Count = 300, 100_000
 	}
 	for _, a := range hostile.Attacks() {
 		t.Run(a.Name, func(t *testing.T) {
