@@ -32,8 +32,12 @@ type conn struct {
 	silent  Protocol // stages whose hooks may only continue
 
 	phase        phase
-	pending      Stage // whose command awaits its answer; StageClose for none
-	ending       bool  // nothing is awaited any more
+	cmd          byte     // the command being carried out
+	payload      []byte   // and its payload
+	pending      Stage    // whose command awaits its answer; StageClose for none
+	told         StageSet // of connect and helo, what hooks were told
+	aborting     bool     // the Abort hook was called
+	ending       bool     // nothing is awaited any more
 	afterUnknown bool
 	inMessage    bool
 	shown        bool // a hook saw the message
@@ -69,8 +73,9 @@ type conn struct {
 	bodyLeft    atomic.Bool // something of the new body was written
 	smu         sync.Mutex  // held while scopes are ended from outside
 
-	limits []string      // names of the limits hit so far
-	took   time.Duration // of the last hook, measured when somebody counts
+	answered atomic.Uint32 // counts the writes that carry answers
+	limits   []string      // names of the limits hit so far
+	took     time.Duration // of the last hook, measured when somebody counts
 }
 
 // States of a connection between messages, as the watcher sees them.
@@ -93,7 +98,10 @@ var (
 )
 
 // serve runs the connection to its end.
-func (c *conn) serve() {
+func (c *conn) serve() { c.serveFrom(c.next) }
+
+// serveFrom does so with something else first.
+func (c *conn) serveFrom(step func() error) {
 	moved := false
 	defer func() {
 		if !moved {
@@ -101,8 +109,8 @@ func (c *conn) serve() {
 		}
 	}()
 	defer c.survive()
-	for {
-		switch err := c.next(); err {
+	for ; ; step = c.next {
+		switch err := step(); err {
 		case nil:
 		case errNudged:
 			moved = true
@@ -150,7 +158,7 @@ func (c *conn) next() error {
 		}
 		if errors.Is(err, wire.ErrFrameSize) || errors.Is(err, wire.ErrEmptyFrame) {
 			c.limit(LimitFrame, "offset", at)
-			return c.protocolError(0, at, err)
+			return protocolError(0, c.phase.stage(), at, err)
 		}
 		if errors.Is(err, wire.ErrBudget) {
 			c.limit(LimitBuffers, "offset", at)
@@ -160,11 +168,12 @@ func (c *conn) next() error {
 	if c.idle.Load() != connBusy {
 		c.idle.Store(connBusy)
 	}
+	state := c.phase.stage()
 	err = c.handle(cmd, payload)
 	if err == nil || err == errQuit || err == errAbandoned || errors.Is(err, errLost) {
 		return err
 	}
-	return c.protocolError(cmd, at, err)
+	return protocolError(cmd, state, at, err)
 }
 
 // rearm is called when the watcher ended the wait for a command. A connection
@@ -183,14 +192,14 @@ func (c *conn) rearm() error {
 	return errNudged
 }
 
-func (c *conn) protocolError(cmd byte, at int64, err error) error {
-	return &ProtocolError{Cmd: cmd, State: c.phase.stage(), Offset: at, Err: err}
+func protocolError(cmd byte, state Stage, at int64, err error) error {
+	return &ProtocolError{Cmd: cmd, State: state, Offset: at, Err: err}
 }
 
 // handle carries out one command. Its errors but errQuit, errAbandoned and
 // errLost are the peer's.
 func (c *conn) handle(cmd byte, p []byte) error {
-	c.pending, c.took = StageClose, 0
+	c.cmd, c.payload, c.pending, c.took = cmd, p, StageClose, 0
 	switch cmd {
 	case wire.CmdMacro:
 		return c.onMacro(p)
@@ -210,9 +219,6 @@ func (c *conn) handle(cmd byte, p []byte) error {
 	}
 	c.pending = st
 	if err := c.advance(st); err != nil {
-		return err
-	}
-	if err := c.begin(); err != nil {
 		return err
 	}
 	switch st {
@@ -290,25 +296,40 @@ func (c *conn) begin() (err error) {
 		return nil
 	}
 	c.begun = true
-	if abandoned := c.run(StageNegotiate, func(context.Context) { c.hooks = c.srv.New(&c.session) }); abandoned != nil {
-		err = abandoned
+	if err := c.run(StageNegotiate, func(context.Context) { c.hooks = c.srv.New(&c.session) }); err != nil {
+		return err
 	}
-	return err
+	// After an abandoned hook: what the old hooks were told.
+	for _, st := range []Stage{StageConnect, StageHelo} {
+		if !c.told.Has(st) {
+			continue
+		}
+		c.arg = c.helo
+		a, err := c.ask(st, c.connVerdict)
+		if err != nil {
+			return err
+		}
+		c.owe(&c.connVerdict, a)
+	}
+	return nil
 }
 
 func (c *conn) onQuitNew() error {
 	if err := c.abort(); err != nil {
 		return err
 	}
-	err := c.close()
+	if err := c.close(); err != nil {
+		return err
+	}
 	c.macros.clear()
+	c.told = 0
 	c.connVerdict, c.client, c.helo = nil, Client{Family: FamilyUnknown}, nil
 	c.begun, c.hooks, c.afterUnknown = false, Hooks{}, false
 	if c.phase != phaseNew {
 		c.phase = phaseOffered
 	}
 	c.connScope.Store(newScope(c.set.ctx))
-	return err
+	return nil
 }
 
 // onConnection handles the stages outside messages.
@@ -336,8 +357,13 @@ func (c *conn) onConnection(st Stage, p []byte) (err error) {
 	if err != nil {
 		return err
 	}
+	if st != StageUnknown {
+		c.told |= Stages(st)
+	}
 	if !c.answers(st) {
-		c.owe(&c.connVerdict, a)
+		if st != StageUnknown { // that is about one command, whatever went wrong there
+			c.owe(&c.connVerdict, a)
+		}
 		return nil
 	}
 	if a != continueAnswer {
@@ -386,8 +412,11 @@ func (c *conn) ask(st Stage, owed *answer) (*answer, error) {
 		return a, err
 	}
 	c.fault(err)
-	if st == StageEnd {
+	switch st {
+	case StageEnd:
 		c.edits.drop()
+	case StageUnknown:
+		return c.srv.unknownFaultAnswer(), nil
 	}
 	return c.srv.faultAnswer(), nil
 }
@@ -446,15 +475,22 @@ func frameOf(a *answer) []byte {
 }
 
 func (c *conn) flush() error {
+	if len(c.wc.Out()) == 0 {
+		return nil
+	}
+	c.answered.Add(1)
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
 	return c.wc.Flush()
 }
 
-// writeBuffers writes a part of a new body.
+// writeBuffers writes a part of a new body, unless its reader was abandoned.
 func (c *conn) writeBuffers(bufs *net.Buffers) error {
 	c.wmu.Lock()
 	defer c.wmu.Unlock()
+	if c.guard.abandoned() {
+		return errAbandoned
+	}
 	c.bodyLeft.Store(true)
 	return c.wc.WriteBuffers(bufs)
 }

@@ -125,6 +125,19 @@ func (set *connSet) remove(c *conn) {
 	}
 }
 
+// replace puts a connection in the place of another. It is false when that one
+// was removed already.
+func (set *connSet) replace(old, by *conn) bool {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	if _, ok := set.conns[old]; !ok {
+		return false
+	}
+	delete(set.conns, old)
+	set.conns[by] = struct{}{}
+	return true
+}
+
 func (set *connSet) closeEmpty() {
 	select {
 	case <-set.empty:

@@ -15,7 +15,7 @@ type FaultPolicy uint8
 const (
 	FaultTempFail FaultPolicy = iota // 451 4.3.0: the client tries again later
 	FaultReject                      // 554 5.3.0
-	FaultAccept                      // the message is delivered as it came, unfiltered
+	FaultAccept                      // the message is delivered as it came, unfiltered; after connect and HELO, all of the connection
 	FaultContinue                    // the conversation goes on as if the hook had answered Continue
 )
 
@@ -93,6 +93,7 @@ var (
 	headerLimitAnswer = Reject(552, "5.3.4", "message header is too large for the mail filter").answer()
 	busyAnswer        = TempFail(451, "4.3.2", "mail filter is busy, please try again later").answer()
 	abortAnswer       = &answer{name: "abort"}
+	lostAnswer        = &answer{name: "lost"}
 )
 
 // faultAnswer returns what an MTA is told when a hook failed.
@@ -110,4 +111,12 @@ func (s *Server) faultAnswer() *answer {
 		}
 	})
 	return s.faultReply
+}
+
+// unknownFaultAnswer is the same for an unknown command, which can only be refused.
+func (s *Server) unknownFaultAnswer() *answer {
+	if a := s.faultAnswer(); a != acceptAnswer {
+		return a
+	}
+	return continueAnswer
 }

@@ -11,7 +11,7 @@ import (
 //
 // f should end with the context of the hook that starts it: neither the session
 // nor the server waits for it, and what the hook was given is no longer lent once
-// the hook has returned.
+// the hook has returned. Of the session only ID and Log may be used in it.
 func (s *Session) Go(f func()) {
 	st, queue := s.c.phase.stage(), s.QueueID()
 	log := s.Log()
@@ -19,9 +19,7 @@ func (s *Session) Go(f func()) {
 		defer func() {
 			if v := recover(); v != nil {
 				log.Error("goroutine of a hook failed", "stage", st, "kind", FaultPanic, "queue", queue, "err", fmt.Errorf("%v\n%s", v, debug.Stack()))
-				if m := s.c.srv.Metrics; m != nil {
-					m.Fault(st, FaultPanic)
-				}
+				s.c.srv.count(func(m Metrics) { m.Fault(st, FaultPanic) })
 			}
 		}()
 		f()

@@ -124,6 +124,14 @@ func (m *macroSlots) empty(i int) {
 
 func (m *macroSlots) clear() { *m = macroSlots{} }
 
+func (m *macroSlots) clone() macroSlots {
+	to := macroSlots{fresh: m.fresh}
+	for i, slot := range m.slots {
+		to.slots[i] = bytes.Clone(slot)
+	}
+	return to
+}
+
 // get searches from the last stage to the first. A name of one letter may stand
 // bare or in braces, on either side.
 func (m *macroSlots) get(name string) ([]byte, bool) {

@@ -98,15 +98,19 @@ func (c *conn) onEnd(p []byte) error {
 	e := c.edits
 	e.close()
 	c.inMessage = false
-	defer c.endMessage()
 	if a.code == wire.ReplyContinue || a.code == wire.ReplyAccept {
 		c.wc.SetOut(e.appendTo(c.wc.Out()))
 		if e.body != nil {
-			return c.finishBody(e.body, a)
+			err := c.finishBody(e.body, a)
+			if err != errAbandoned {
+				c.endMessage()
+			}
+			return err
 		}
 	}
 	c.verdict(StageEnd, a)
 	c.send(a)
+	c.endMessage()
 	return nil
 }
 
@@ -126,10 +130,12 @@ func (c *conn) finishBody(body io.Reader, a *answer) error {
 	switch left := c.bodyLeft.Load(); {
 	case err == nil:
 	case w.failed != nil:
+		c.verdict(StageEnd, lostAnswer)
 		return fmt.Errorf("%w: %w", errLost, w.failed)
 	default:
 		c.fault(&HookError{StageEnd, FaultBody, err})
 		if left {
+			c.verdict(StageEnd, lostAnswer)
 			return fmt.Errorf("%w: new body broke off: %w", errLost, err)
 		}
 		c.wc.SetOut(c.wc.Out()[:0])
@@ -152,7 +158,7 @@ func (c *conn) startMessage() {
 	t.edits.c = c
 	c.msgScope.Store(&t.scope)
 	c.edits = &t.edits
-	c.msgVerdict, c.skipBody, c.shown = nil, false, false
+	c.msgVerdict, c.skipBody, c.shown, c.aborting = nil, false, false, false
 	c.rcpts, c.headers, c.headerBytes = 0, 0, 0
 	c.seen = nameSet{}
 }
@@ -182,6 +188,7 @@ func (c *conn) abort() error {
 	}
 	var err error
 	if c.hooks.Abort != nil && c.shown {
+		c.aborting = true
 		err = c.run(StageAbort, c.hooks.Abort)
 	}
 	if err != errAbandoned {

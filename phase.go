@@ -63,25 +63,30 @@ func (p phase) admits(s Stage, off Protocol) bool {
 	}
 }
 
-// advance moves the conversation to a stage, or returns ErrOrder where libmilter
+// advance moves the conversation to a stage, calling New before the first, or returns ErrOrder where libmilter
 // would drop the command and leave the MTA waiting. A message that is open when
 // another begins, or when the client says HELO again, is aborted.
 func (c *conn) advance(s Stage) error {
 	if s == StageUnknown {
 		c.afterUnknown = true
-		return nil // it may come at any time and changes nothing
+		return c.begin() // it may come at any time and changes nothing
 	}
 	off := c.granted.Protocol & wire.NoSteps
 	ok := c.phase.admits(s, off) || c.afterUnknown && afterUnknown.Has(s)
-	c.afterUnknown = false
-	restart := s == StageMail || s == StageHelo || s == StageConnect
-	if c.inMessage && (restart || !ok) {
+	if !ok && (c.phase == phaseNew && s == StageConnect || !phaseHelo.admits(s, off)) {
 		if err := c.abort(); err != nil {
 			return err
 		}
-	}
-	if !ok && (c.phase == phaseNew && s == StageConnect || !phaseHelo.admits(s, off)) {
 		return ErrOrder
+	}
+	if err := c.begin(); err != nil {
+		return err
+	}
+	c.afterUnknown = false
+	if restart := s == StageMail || s == StageHelo || s == StageConnect; restart || !ok {
+		if err := c.abort(); err != nil {
+			return err
+		}
 	}
 	if p := phaseOf[s]; p >= phaseMail {
 		if !c.inMessage {

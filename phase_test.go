@@ -124,7 +124,7 @@ func TestProtocolErrorNamesThePlace(t *testing.T) {
 		want  string
 	}{
 		{"out of order", frames("E"), fmt.Sprintf("milter: BODYEOB at offset %d, after helo: command out of order", start)},
-		{"out of order in a message", frames(mailFrame, "N"), fmt.Sprintf("milter: EOH at offset %d, after helo: command out of order", start+len(frames(mailFrame)))},
+		{"out of order in a message", frames(mailFrame, "N"), fmt.Sprintf("milter: EOH at offset %d, after mail: command out of order", start+len(frames(mailFrame)))},
 		{"unknown command", frames("Xyz"), fmt.Sprintf("milter: command 'X' at offset %d, after helo: unknown command", start)},
 		{"reply as a command", frames("c"), fmt.Sprintf("milter: command 'c' at offset %d, after helo: unknown command", start)},
 		{"empty frame", []byte{0, 0, 0, 0}, fmt.Sprintf("milter: frame at offset %d, after helo: frame has no command byte", start)},

@@ -3,10 +3,8 @@ package milter
 import (
 	"context"
 	"errors"
-	"net"
+	"sync/atomic"
 	"time"
-
-	"github.com/gomilter/gomilter/internal/wire"
 )
 
 // watch looks at the running hooks of all connections in turn, so that a hook
@@ -22,39 +20,56 @@ func (set *connSet) watch(quit <-chan struct{}) {
 		case now := <-tick.C:
 			busy = set.busy(busy[:0])
 			for _, c := range busy {
-				c.look(&c.watched, now)
+				set.guardedLook(c, now)
 			}
 			clear(busy)
 		}
 	}
 }
 
+// guardedLook survives what the filter's logger does.
+func (set *connSet) guardedLook(c *conn, now time.Time) {
+	defer func() { recover() }()
+	c.look(&c.watched, now)
+}
+
 // watched is what the watcher remembers of a connection.
 type watched struct {
 	word     uint64
-	since    time.Time // when the word was first seen
-	progress time.Time // when progress was last sent
-	ended    bool      // the scope was ended
+	since    time.Time     // when the word was first seen
+	last     time.Time     // when it was last seen
+	progress time.Time     // when progress was last sent
+	ended    bool          // the scope was ended
+	answers  uint32        // written to the MTA when spent began to count
+	spent    time.Duration // by slow hooks before this one, since then
 }
 
-// look acts on a hook that was running at the last look already.
+// look acts on a hook that was running at the last look already. What slow hooks
+// took since the MTA last got an answer counts together: when they are silent, it
+// may be waiting for all of them.
 func (c *conn) look(w *watched, now time.Time) {
 	v, st, mode := c.guard.load()
 	if mode != modeRunning && mode != modeWriting {
 		return
 	}
 	if v != w.word {
-		since := now
-		if mode == modeWriting && v>>8 == w.word>>8+1 {
-			since = w.since // the hook and the body it gave share their time
+		fresh := watched{word: v, since: now, answers: c.answered.Load()}
+		if w.word != 0 && w.answers == fresh.answers && st != StageClose {
+			fresh.spent = w.spent + w.last.Sub(w.since)
 		}
-		*w = watched{word: v, since: since, progress: now}
+		fresh.progress = now.Add(-fresh.spent)
+		*w = fresh
 	}
+	w.last = now
 	s := c.srv
-	age := now.Sub(w.since)
+	age := now.Sub(w.since) + w.spent
 	limit := s.stageTimeout()
 	if st == StageEnd {
 		limit = s.endTimeout()
+	}
+	gone, aborted := false, false
+	if !w.ended {
+		gone, aborted = c.wc.Gone()
 	}
 	switch {
 	case limit > 0 && age >= limit+s.grace():
@@ -62,13 +77,25 @@ func (c *conn) look(w *watched, now time.Time) {
 	case limit > 0 && age >= limit && !w.ended:
 		w.ended = true
 		c.endScopes(v, context.DeadlineExceeded)
-	case c.wc.Gone() && !w.ended:
+	case gone:
 		w.ended = true
 		c.endScopes(v, context.Canceled)
-	case (mode == modeRunning || !c.bodyLeft.Load()) && (st == StageEnd || st <= StageUnknown && c.postfix.Load() && c.answers(st)) && s.progressInterval() > 0 && now.Sub(w.progress) >= s.progressInterval():
+	case aborted && c.msgScope.Load() != nil:
+		w.ended = true
+		c.endScope(v, &c.msgScope, context.Canceled)
+	case c.mayProgress(st, mode) && now.Sub(w.progress) >= s.progressInterval():
 		w.progress = now
 		c.set.wg.Go(func() { c.sendProgress(v) })
 	}
+}
+
+// mayProgress reports whether the MTA takes progress now: both do at the end of
+// the message until the new body begins, Postfix wherever it awaits an answer.
+func (c *conn) mayProgress(st Stage, mode int) bool {
+	if c.srv.progressInterval() <= 0 || mode == modeWriting && c.bodyLeft.Load() {
+		return false
+	}
+	return st == StageEnd || st <= StageUnknown && c.postfix.Load() && c.answers(st)
 }
 
 // sendProgress tells the MTA that the hook is at work, if it still is.
@@ -91,19 +118,23 @@ func (c *conn) sendProgress(v uint64) {
 	}
 }
 
-// endScopes ends the contexts of the hook v, unless it has returned: the next
-// hook shall not see them ended. See returned.
+// endScopes ends the contexts of the hook v.
 func (c *conn) endScopes(v uint64, err error) {
+	c.endScope(v, &c.msgScope, err)
+	c.endScope(v, &c.connScope, err)
+}
+
+// endScope ends one of them, unless the hook has returned: the next hook shall not
+// see it ended. See returned.
+func (c *conn) endScope(v uint64, which *atomic.Pointer[scope], err error) {
 	c.smu.Lock()
 	defer c.smu.Unlock()
 	c.expired.Store(true)
 	if now, _, _ := c.guard.load(); now != v {
 		return
 	}
-	for _, p := range []*scope{c.msgScope.Load(), c.connScope.Load()} {
-		if p != nil {
-			p.end(err)
-		}
+	if p := which.Load(); p != nil {
+		p.end(err)
 	}
 }
 
@@ -111,74 +142,21 @@ func (c *conn) endScopes(v uint64, err error) {
 // connection. It does nothing when the hook returned at the last moment.
 func (c *conn) abandon(v uint64, ctxErr error, fault *HookError) {
 	c.endScopes(v, ctxErr)
+	if v&modeMask == modeWriting && !c.wmu.TryLock() {
+		c.bodyLeft.Store(true) // it is being written
+	} else if v&modeMask == modeWriting {
+		defer c.wmu.Unlock() // see writeBuffers
+	}
 	if !c.guard.abandon(v) {
 		return
 	}
 	c.srv.abandoned.Add(1)
 	c.fault(fault)
-	if v&modeMask == modeWriting { // who knows what of the new body has left
+	if v&modeMask == modeWriting && c.bodyLeft.Load() { // who knows how much
+		c.verdict(StageEnd, lostAnswer)
 		c.wc.NetConn().Close()
 		c.set.remove(c)
 		return
 	}
-	go c.takeOver()
-}
-
-// takeOver answers for an abandoned hook and then for every further one, by the
-// fault policy. The connection stays counted until it ends.
-func (c *conn) takeOver() {
-	defer c.set.remove(c)
-	defer c.wc.NetConn().Close()
-	unread := c.wc.Detach() // the hook may still look at its bytes
-	c.idle.Store(connCalm)
-	if c.ending {
-		return
-	}
-	if c.edits != nil {
-		c.edits.close()
-	}
-	c.wmu.Lock() // wait for progress under way
-	c.wmu.Unlock()
-	d := &stand{wc: c.wc, answer: c.srv.faultAnswer(), protocol: c.granted.Protocol, set: c.set}
-	if len(unread) > 0 {
-		nc := &unreadConn{c.wc.NetConn(), unread}
-		d.wc = wire.NewConn(nc, max(wire.DataSize64K, c.granted.Protocol.DataSize()), or(c.srv.IdleTimeout, defaultIdleTimeout), or(c.srv.WriteTimeout, defaultWriteTimeout))
-		d.wc.SetOut(c.wc.Out())
-	}
-	switch {
-	case c.pending == StageNegotiate:
-		d.negotiate(c.granted.Version)
-	case c.pending <= StageUnknown && c.answers(c.pending):
-		d.send()
-	}
-	d.serve()
-}
-
-// An unreadConn is a connection of which some bytes were read too early.
-type unreadConn struct {
-	net.Conn
-	unread []byte
-}
-
-func (c *unreadConn) Read(p []byte) (int, error) {
-	if len(c.unread) == 0 {
-		return c.Conn.Read(p)
-	}
-	n := copy(p, c.unread)
-	c.unread = c.unread[n:]
-	return n, nil
-}
-
-// leaveAbandoned is the last thing the goroutine of an abandoned hook does, when
-// the hook returned after all.
-func (c *conn) leaveAbandoned() {
-	defer c.srv.abandoned.Add(-1)
-	if hook := c.hooks.Close; hook != nil {
-		defer func() {
-			if v := recover(); v != nil {
-				c.log().Error("hook failed", "stage", StageClose, "kind", FaultPanic, "err", v)
-			}
-		}()
-		hook()
-	}
+	go c.takeOver(fault.Stage)
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,21 +146,37 @@ func TestHangAtEachStage(t *testing.T) {
 				if got := s.abandoned.Load(); got != 1 {
 					t.Errorf("%d hooks abandoned, want 1", got)
 				}
-				// From now on the connection gets the same answer, and no hook runs.
-				p.talk(">A", ">DMi\x00Q2\x00", ">"+mailFrame, "<"+failedFrame, ">"+rcptFrame, "<"+failedFrame, ">UFOO\x00", "<"+failedFrame,
-					">K", ">"+connectFrame, "<"+failedFrame, ">E", "<"+failedFrame)
-				n.want(t)
+				// The hook costs its own message. The next one has new hooks, which are told
+				// who the client is; a verdict at connect or HELO is for the connection.
+				switch tt.stage {
+				case StageConnect, StageHelo:
+					p.talk(">A", ">DMi\x00Q2\x00", ">"+mailFrame, "<"+failedFrame, ">A", ">UFOO\x00", "<"+failedFrame)
+					n.want(t)
+				case StageMail: // would hang again
+					n.want(t)
+				case StageRcpt:
+					p.talk(">"+rcptFrame, "<"+failedFrame, ">T", "<"+failedFrame)
+					fallthrough
+				default:
+					p.talk(">A", ">"+mailFrame, "<c")
+					if got := n.take(); len(got) == 0 || got[len(got)-1] != "mail a@example.org" {
+						t.Errorf("the new hooks saw %q", got)
+					}
+				}
 				close(release)
 				synctest.Wait()
-				// The hook that came back, and Close, which is the last call.
-				if got := n.take(); len(got) != 2 || !strings.HasPrefix(got[0], tt.stage.String()) || got[1] != "close" {
-					t.Errorf("hooks saw %q after the hook returned", got)
+				// The hook that came back hears of the end of its message and connection.
+				want := []string{"abort", "close"}
+				if tt.stage == StageConnect || tt.stage == StageHelo || tt.stage == StageUnknown || tt.stage == StageEnd {
+					want = want[1:]
+				}
+				if got := n.take(); len(got) != 1+len(want) || !strings.HasPrefix(got[0], tt.stage.String()) || !slices.Equal(got[1:], want) {
+					t.Errorf("hooks saw %q after the hook returned, want %q and %q", got, tt.stage, want)
 				}
 				if got := s.abandoned.Load(); got != 0 {
 					t.Errorf("%d hooks abandoned after it returned, want 0", got)
 				}
-				p.talk(">"+mailFrame, "<"+failedFrame, ">Q", "<!")
-				n.want(t)
+				p.talk(">Q", "<!")
 				m.wantFaults(t, tt.stage.String()+" hang")
 			})
 		})
@@ -214,9 +232,9 @@ func TestHangInAbort(t *testing.T) {
 		name string
 		talk []string // after RCPT
 	}{
-		{"answers nothing to ABORT", []string{">A", ">" + mailFrame, "<" + failedFrame}},
-		{"answers the MAIL that came instead", []string{">" + mailFrame, "<" + failedFrame, ">" + rcptFrame, "<" + failedFrame}},
-		{"answers the HELO that came instead", []string{">" + heloFrame, "<" + failedFrame}},
+		{"has new hooks for the next message", []string{">A", ">" + mailFrame, "<c"}},
+		{"has them for the MAIL that came instead", []string{">" + mailFrame, "<c", ">" + rcptFrame, "<c"}},
+		{"has them for the HELO that came instead", []string{">" + heloFrame, "<c"}},
 		{"closes after QUIT", []string{">Q", "<!"}},
 		{"closes after a broken frame", []string{">B", "<!"}},
 	} {
@@ -229,7 +247,12 @@ func TestHangInAbort(t *testing.T) {
 				p.talk(">"+mailFrame, "<c", ">"+rcptFrame, "<c")
 				n.take()
 				p.talk(tt.talk...)
-				n.want(t)
+				told := strings.Join(n.take(), ", ")
+				if last := tt.talk[len(tt.talk)-1]; last == "<c" && !strings.HasPrefix(told, "connect client.example, helo client.example") {
+					t.Errorf("the new hooks saw %q", told)
+				} else if last == "<!" && told != "" {
+					t.Errorf("hooks saw %q", told)
+				}
 				close(release)
 				synctest.Wait()
 				n.want(t, "abort", "close")
@@ -272,7 +295,7 @@ func TestHangAtSilentStage(t *testing.T) {
 		p.write(headerFrame, "LTo\x00x\x00", "N", "B"+strings.Repeat("x", 100))
 		p.quiet(7 * time.Second)
 		p.want(failedFrame, "E")
-		p.talk(">A", ">"+mailFrame, ">"+rcptFrame, ">T", "<"+failedFrame)
+		p.talk(">A", ">"+mailFrame, ">"+rcptFrame, ">T", "<c") // the next one has new hooks
 	})
 }
 
@@ -284,11 +307,11 @@ func TestHangKeepsWhatWasReadTooEarly(t *testing.T) {
 			release := make(chan struct{})
 			defer close(release)
 			h := on(&n, StageHeader, func(context.Context) { <-release })
-			h.Silent = Stages(StageHeader, StageBody)
+			h.Silent = Stages(StageHeader, StageEndOfHeaders, StageBody)
 			p := serve(t, filter(h)).dial(t)
 			p.greet()
 			p.talk(">"+mailFrame, "<c", ">"+rcptFrame, "<c", ">T", "<c")
-			b := frames(headerFrame, "B"+strings.Repeat("x", 30000), "E")
+			b := frames(headerFrame, "N", "B"+strings.Repeat("x", 30000), "E")
 			go func() {
 				p.nc.Write(b[:len(frames(headerFrame))+cut])
 				time.Sleep(20 * time.Second)
@@ -317,7 +340,14 @@ func TestHangByPolicy(t *testing.T) {
 				s.OnFault = tt.policy
 				p := serve(t, s).dial(t)
 				p.greet()
-				p.talk(">"+mailFrame, "<c", ">"+rcptFrame, "<"+tt.answer, ">T", "<"+tt.answer, ">E", "<"+tt.answer)
+				p.talk(">"+mailFrame, "<c", ">"+rcptFrame, "<"+tt.answer)
+				switch tt.policy {
+				case FaultTempFail, FaultReject: // the rest of the message, too
+					p.talk(">T", "<"+tt.answer)
+				case FaultContinue: // no hook sees the rest of it
+					p.talk(">T", "<c", ">N", "<c", ">E", "<c")
+				}
+				p.talk(">A", ">"+mailFrame, "<c")
 			})
 		})
 	}
@@ -533,14 +563,17 @@ func TestAbandonedHookCannotEdit(t *testing.T) {
 		synctest.Wait()
 		n.want(t, "add: "+ErrEnded.Error(), "body: "+ErrEnded.Error(), "progress: "+ErrEnded.Error())
 		p.quiet(time.Minute)
-		p.talk(">E", "<a")
 	})
 }
 
 // Bytes lent to a hook are not reused when it is abandoned.
 func TestAbandonedHookKeepsItsBytes(t *testing.T) {
 	addr := func(t *testing.T, release chan struct{}, got chan []byte) *peer {
+		var hung atomic.Bool
 		s := filter(Hooks{Header: func(_ context.Context, h *Header) HeaderReply {
+			if hung.Swap(true) {
+				return Continue
+			}
 			b := h.ValueBytes()
 			<-release
 			got <- bytes.Clone(b)
@@ -555,7 +588,7 @@ func TestAbandonedHookKeepsItsBytes(t *testing.T) {
 	want := strings.Repeat("a", 5000)
 	p.want(failedFrame, "LX\x00"+want+"\x00")
 	for range 100 { // whatever buffer these use
-		p.want(failedFrame, "LX\x00"+strings.Repeat("b", 5000)+"\x00")
+		p.want("c", "LX\x00"+strings.Repeat("b", 5000)+"\x00")
 	}
 	close(release)
 	if b := <-got; string(b) != want {
@@ -588,7 +621,7 @@ func TestTooManyAbandonedHooks(t *testing.T) {
 		}
 		p.talk(">"+connectFrame, "<"+busyFrame, ">DHx\x00y\x00", ">"+heloFrame, "<"+busyFrame, ">"+mailFrame, "<"+busyFrame, ">A", ">K",
 			">"+connectFrame, "<"+busyFrame, ">Q", "<!")
-		if _, _, limits := m.got(); strings.Join(limits, " ") != LimitAbandoned {
+		if _, _, limits := m.got(); strings.Join(limits, " ") != LimitAbandoned+" "+LimitAbandoned { // the second of the two, and the new one
 			t.Errorf("limits = %q", limits)
 		}
 		close(release)

@@ -72,7 +72,7 @@ func TestBudget(t *testing.T) {
 		if got := budget.used.Load(); got != 128<<10 {
 			t.Errorf("%d bytes are held", got)
 		}
-		one.Detach()
+		one.Reader.Close()
 		if got := budget.used.Load(); got != 0 {
 			t.Errorf("%d bytes are held after the end", got)
 		}

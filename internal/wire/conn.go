@@ -16,12 +16,13 @@ import (
 // to end a Next that waits, move the deadline of NetConn or close that.
 type Conn struct {
 	*Reader
-	nc    net.Conn
-	sock  *sock         // nil for connections that are no sockets
-	reads atomic.Uint32 // odd while the byte read next may be inside a frame; another number after each read
-	out   []byte        // frames appended but not written
-	read  deadline
-	write deadline
+	nc       net.Conn
+	sock     *sock         // nil for connections that are no sockets
+	reads    atomic.Uint32 // odd while the byte read next may be inside a frame; another number after each read
+	out      []byte        // frames appended but not written
+	read     deadline
+	write    deadline
+	writeErr error // of the first write that failed
 
 	frameTimeout time.Duration
 	framed       bool // the deadline set is that of a frame
@@ -144,6 +145,9 @@ func (c *Conn) Write(b []byte) error {
 		return err
 	}
 	_, err := c.nc.Write(b)
+	if err != nil {
+		c.writeErr = err
+	}
 	return err
 }
 
@@ -151,17 +155,27 @@ func (c *Conn) Write(b []byte) error {
 // where the connection can. It empties bufs.
 func (c *Conn) WriteBuffers(bufs *net.Buffers) error {
 	if err := c.beforeWrite(); err != nil {
+		*bufs = nil
+		c.written()
 		return err
 	}
 	if len(c.out) > 0 {
 		*bufs = slices.Insert(*bufs, 0, c.out)
 	}
 	_, err := bufs.WriteTo(c.nc)
+	if err != nil {
+		c.writeErr = err
+	}
 	c.written()
 	return err
 }
 
+// beforeWrite returns the error of the write that failed, if one did: the peer
+// may have got half a frame, so nothing can follow it.
 func (c *Conn) beforeWrite() error {
+	if c.writeErr != nil {
+		return c.writeErr
+	}
 	if c.sock != nil {
 		c.sock.acked.Store(true) // the answer carries the acknowledgement
 	}
@@ -175,19 +189,30 @@ func (c *Conn) written() {
 	}
 }
 
-// Gone reports whether the peer has certainly left: it closed the connection,
-// or an ABORT or QUIT stands behind the frames that Next returned. It never
-// waits, and may be asked while another goroutine reads or writes. It is false
-// where the connection cannot tell, and while bytes behind the last frame wait in
-// the Reader: what follows those may be anything, a body that looks like a QUIT
-// too.
-func (c *Conn) Gone() bool {
+// Gone reports whether the peer has certainly given up: the whole connection,
+// when it closed it or a QUIT stands behind the frames that Next returned, or only
+// the message, when an ABORT stands there. It never waits, and may be asked while
+// another goroutine reads or writes. Both are false where the connection cannot
+// tell, and while bytes behind the last frame wait in the Reader: what follows
+// those may be anything, a body that looks like a QUIT too.
+func (c *Conn) Gone() (connection, message bool) {
 	if c.sock == nil {
-		return false
+		return false, false
 	}
 	reads := c.reads.Load()
-	closed, quit := c.sock.peek()
-	return closed || quit && reads&1 == 0 && reads == c.reads.Load()
+	closed, next := c.sock.peek()
+	between := reads&1 == 0 && reads == c.reads.Load()
+	return closed || between && next == CmdQuit, between && next == CmdAbort
+}
+
+// Handover returns a Conn that goes on where c stands, for when somebody may hold
+// a payload of c for ever. What c gathered is not taken over; c must not be used
+// any more but for NetConn.
+func (c *Conn) Handover() *Conn {
+	to := NewConn(c.nc, c.Reader.max, c.read.timeout, c.write.timeout)
+	to.frameTimeout = c.frameTimeout
+	to.Reader.take(c.Reader)
+	return to
 }
 
 // NetConn returns the connection underneath.

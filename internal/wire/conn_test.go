@@ -356,15 +356,13 @@ func TestConnWriteTimeout(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, _, peer := pipe(t, 0, d)
-				for range 3 {
-					start := time.Now()
-					if err := tt.write(c); !IsTimeout(err) || !within(start, d) {
-						t.Errorf("%s = %v after %v, want a timeout after %v", tt.name, err, time.Since(start), d)
-					}
+				start := time.Now()
+				if err := tt.write(c); !IsTimeout(err) || !within(start, d) {
+					t.Errorf("%s = %v after %v, want a timeout after %v", tt.name, err, time.Since(start), d)
 				}
 				go io.Copy(io.Discard, peer)
-				if err := tt.write(c); err != nil {
-					t.Errorf("%s with a peer that reads = %v", tt.name, err)
+				if err := tt.write(c); !IsTimeout(err) {
+					t.Errorf("%s behind half a frame = %v, want the timeout again", tt.name, err)
 				}
 			})
 		})
@@ -389,7 +387,7 @@ func TestConnEnds(t *testing.T) {
 			if _, _, err := c.Next(); err != tt.err {
 				t.Errorf("Next at the end = %v, want %v", err, tt.err)
 			}
-			if c.Gone() {
+			if gone(c) {
 				t.Error("Gone = true for a connection that cannot tell")
 			}
 			if err := c.Close(); err != nil || c.Reader.lent != nil {
@@ -503,4 +501,29 @@ func TestConnConversation(t *testing.T) {
 	if err := <-done; err != io.EOF {
 		t.Errorf("the filter ended with %v, want EOF", err)
 	}
+}
+
+// gone reports whether the peer gave up anything.
+func gone(c *Conn) bool {
+	connection, message := c.Gone()
+	return connection || message
+}
+
+func TestNothingFollowsAFailedWrite(t *testing.T) {
+	ours, theirs := net.Pipe()
+	c := NewConn(ours, DataSize64K, 0, 20*time.Millisecond)
+	go io.ReadFull(theirs, make([]byte, 3)) // and no more
+	err := c.Write(AppendFrame(nil, CmdHelo, "half\x00"))
+	if !IsTimeout(err) {
+		t.Fatalf("Write = %v, want a timeout", err)
+	}
+	go io.Copy(io.Discard, theirs)
+	if again := c.Write([]byte("x")); again != err {
+		t.Errorf("the next Write = %v, want %v", again, err)
+	}
+	if again := c.WriteBuffers(&net.Buffers{[]byte("x")}); again != err {
+		t.Errorf("the next WriteBuffers = %v, want %v", again, err)
+	}
+	ours.Close()
+	theirs.Close()
 }

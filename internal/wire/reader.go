@@ -214,11 +214,15 @@ func (r *Reader) Close() {
 	r.lent, r.buf, r.start, r.end = nil, nil, 0, 0
 }
 
-// Detach returns the bytes read but not cut and forgets the buffer without
-// giving it back, for when somebody may hold a payload of it for ever.
-func (r *Reader) Detach() []byte {
-	r.release()
-	unread := append([]byte(nil), r.buf[r.start:r.end]...)
-	r.lent, r.buf, r.start, r.end = nil, nil, 0, 0
-	return unread
+// take goes on where from stands, in a buffer of its own. That of from is
+// forgotten without being given back.
+func (r *Reader) take(from *Reader) {
+	from.release()
+	unread := from.buf[from.start:from.end]
+	r.off, r.budget = from.off, from.budget
+	if len(unread) > 0 {
+		r.borrow(classFor(len(unread)), r.max+2*HeadSize)
+		r.end = copy(r.buf, unread)
+	}
+	from.lent, from.buf, from.start, from.end = nil, nil, 0, 0
 }

@@ -360,7 +360,7 @@ func TestReaderCloseGivesTheBufferBack(t *testing.T) {
 	}
 }
 
-func TestReaderDetach(t *testing.T) {
+func TestReaderTakenOver(t *testing.T) {
 	in := AppendFrame(AppendFrame(nil, CmdHelo, "one\x00"), CmdMail, "two\x00")
 	src := bytes.NewReader(append(in, "\x00\x00"...))
 	r := NewReader(src, DataSize64K)
@@ -368,13 +368,11 @@ func TestReaderDetach(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unread := r.Detach()
+	again := NewReader(src, DataSize64K)
+	again.take(r)
 	scribble()
 	if string(held) != "one\x00" {
-		t.Errorf("payload after Detach = %q, want %q", held, "one\x00")
-	}
-	if want := "\x00\x00\x00\x05Mtwo\x00\x00\x00"; string(unread) != want {
-		t.Errorf("Detach = %q, want %q", unread, want)
+		t.Errorf("payload after take = %q, want %q", held, "one\x00")
 	}
 	if r.lent != nil || r.Partial() {
 		t.Error("the Reader still holds the buffer")
@@ -384,12 +382,14 @@ func TestReaderDetach(t *testing.T) {
 	if string(held) != "one\x00" {
 		t.Errorf("payload after Close = %q, want %q", held, "one\x00")
 	}
-	again := NewReader(io.MultiReader(bytes.NewReader(unread), src), DataSize64K)
 	if cmd, p, err := again.Next(); cmd != CmdMail || string(p) != "two\x00" || err != nil {
-		t.Errorf("Next on what Detach returned = %q, %q, %v, want MAIL two", cmd, p, err)
+		t.Errorf("Next after take = %q, %q, %v, want MAIL two", cmd, p, err)
 	}
-	if b := r.Detach(); len(b) != 0 {
-		t.Errorf("Detach without a buffer = %q", b)
+	if again.Offset() != int64(len(in)) {
+		t.Errorf("Offset after take = %d, want %d", again.Offset(), len(in))
+	}
+	if _, _, err := again.Next(); err != io.ErrUnexpectedEOF {
+		t.Errorf("Next at the end = %v, want %v", err, io.ErrUnexpectedEOF)
 	}
 }
 

@@ -89,7 +89,7 @@ func (s *sock) tryRead(fd uintptr) bool {
 
 // peek looks at what stands unread in the socket: its end, or an ABORT or QUIT if
 // a frame begins there.
-func (s *sock) peek() (closed, quit bool) {
+func (s *sock) peek() (closed bool, cmd byte) {
 	var b [HeadSize]byte
 	err := s.raw.Control(func(fd uintptr) {
 		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
@@ -97,9 +97,9 @@ func (s *sock) peek() (closed, quit bool) {
 		case err == syscall.EAGAIN || err == syscall.EINTR:
 		case err != nil || n <= 0:
 			closed = true
-		default:
-			quit = b == [HeadSize]byte{3: 1, 4: CmdAbort} || b == [HeadSize]byte{3: 1, 4: CmdQuit}
+		case b == [HeadSize]byte{3: 1, 4: CmdAbort} || b == [HeadSize]byte{3: 1, 4: CmdQuit}:
+			cmd = b[4]
 		}
 	})
-	return closed || err != nil, quit
+	return closed || err != nil, cmd
 }

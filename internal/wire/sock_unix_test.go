@@ -257,7 +257,7 @@ func TestConnNextEndsWhenTheSocketIsClosed(t *testing.T) {
 		if err := <-done; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Next = %v, want %v", err, net.ErrClosed)
 		}
-		if !c.Gone() {
+		if !gone(c) {
 			t.Error("Gone = false for a closed connection")
 		}
 	})
@@ -288,7 +288,7 @@ func TestConnReadsAndWritesAtOnce(t *testing.T) {
 		})
 		wg.Go(func() {
 			for range n {
-				if c.Gone() {
+				if gone(c) {
 					t.Error("Gone = true, but nobody left")
 					return
 				}
@@ -351,7 +351,7 @@ func TestConnGone(t *testing.T) {
 					arrived(t, c, 1)
 				}
 				for range 2 { // asking changes nothing
-					if got := c.Gone(); got != tt.want {
+					if got := gone(c); got != tt.want {
 						t.Errorf("Gone = %v, want %v", got, tt.want)
 					}
 				}
@@ -366,7 +366,7 @@ func TestConnGoneAfterAReset(t *testing.T) {
 	far.(*net.TCPConn).SetLinger(0)
 	far.Close()
 	arrived(t, c, 1)
-	if !c.Gone() {
+	if !gone(c) {
 		t.Error("Gone = false after a reset")
 	}
 }
