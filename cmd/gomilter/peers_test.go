@@ -99,6 +99,27 @@ func TestConfigLinesOnRealMTAs(t *testing.T) {
 	}
 }
 
+// Local mail to MAILER-DAEMON does not wait in Postfix's queue for ever: it comes back.
+func TestLocalMailToDaemonIsReturned(t *testing.T) {
+	t.Parallel()
+	spec := peertest.FreeSpec(t, "unix")
+	lines := configLines(t, peertest.Postfix, spec, "smtpd_milters = ", "non_smtpd_milters = ", "milter_default_action = ")
+	m := peertest.Start(t, peertest.Postfix, peertest.Config{Extra: map[peertest.Kind][]string{peertest.Postfix: lines}})
+	var log bytes.Buffer
+	stop := serveFilter(t, &milter.Server{New: headerrules.New(headerrules.Rules...), Log: slog.New(slog.NewTextHandler(&log, nil))}, spec)
+	if err := m.SubmitLocal(peertest.Letter{To: []string{"mailer-daemon@example.net"}}); err != nil {
+		t.Fatal(err)
+	}
+	got := m.Sink.Next(t)
+	if text := string(got.Data); got.From.Addr != "" || !strings.Contains(text, "MAILER-DAEMON sends mail but takes none") {
+		t.Errorf("a message from %q arrives, want one that is returned with the reason:\n%s", got.From.Addr, text)
+	}
+	stop()
+	if want := `verdict=reject why="local mail to mailer-daemon"`; strings.Count(log.String(), "msg=message ") != 1 || !strings.Contains(log.String(), want) {
+		t.Errorf("log = %s, want one message with %s", log.String(), want)
+	}
+}
+
 // serveFilter serves until stop is called.
 func serveFilter(t *testing.T, srv *milter.Server, spec string) (stop func()) {
 	t.Helper()

@@ -4,6 +4,7 @@
 package headerrules
 
 import (
+	"bytes"
 	"context"
 	"strings"
 
@@ -29,16 +30,28 @@ type conn struct {
 type message struct {
 	from           string
 	rcpts, refused []string
+	daemon         bool // is among rcpts
 	hit            *Rule
 	marks          int
 }
 
 func (c *conn) hooks() milter.Hooks {
 	return milter.Hooks{
-		Mail: c.mail, Rcpt: c.rcpt, Header: c.header, EndOfHeaders: c.endOfHeaders, End: c.end,
-		Abort:   c.abort,
-		Silent:  milter.Stages(milter.StageMail, milter.StageHeader), // the MTA need not wait for these
+		// The log wants to know the client; a filter without these is not told of it.
+		Connect: func(context.Context, *milter.Client) milter.ConnectReply { return milter.Continue },
+		Helo:    func(context.Context, []byte) milter.HeloReply { return milter.Continue },
+		Mail:    c.mail, Rcpt: c.rcpt, Header: c.header, EndOfHeaders: c.endOfHeaders, End: c.end,
+		Abort: c.abort,
+		// The MTA need not wait for these.
+		Silent:  milter.Stages(milter.StageConnect, milter.StageHelo, milter.StageMail, milter.StageHeader),
 		Actions: milter.CanAddHeaders | milter.CanChangeHeaders,
+		// Asked for, because a sendmail.cf without "O Milter.macros" sends none by
+		// itself. Postfix knows the queue id only later than at MAIL.
+		Macros: map[milter.Stage][]string{
+			milter.StageMail:         {"i", "{auth_authen}"},
+			milter.StageEndOfHeaders: {"i"},
+			milter.StageEnd:          {"i"},
+		},
 	}
 }
 
@@ -47,10 +60,17 @@ func (c *conn) mail(_ context.Context, m *milter.Mail) milter.MailReply {
 	return milter.Continue
 }
 
+var toDaemon = milter.Reject(550, "5.1.1", "MAILER-DAEMON sends mail but takes none")
+
 func (c *conn) rcpt(_ context.Context, r *milter.Rcpt) milter.RcptReply {
 	if strings.EqualFold(r.Local(), "mailer-daemon") {
-		c.msg.refused = append(c.msg.refused, r.Address())
-		return milter.Reject(550, "5.1.1", "MAILER-DAEMON sends mail but takes none")
+		if bytes.HasPrefix(r.Raw(), []byte("<")) {
+			c.msg.refused = append(c.msg.refused, r.Address())
+			return toDaemon
+		}
+		// A program on Postfix's own machine names it. Postfix cannot refuse it a
+		// recipient and would keep the message for ever; it can return the message.
+		c.msg.daemon = true
 	}
 	c.msg.rcpts = append(c.msg.rcpts, r.Address())
 	return milter.Continue
@@ -70,11 +90,15 @@ func (c *conn) header(_ context.Context, h *milter.Header) milter.HeaderReply {
 
 // endOfHeaders refuses before the body was sent to us.
 func (c *conn) endOfHeaders(context.Context) milter.EndOfHeadersReply {
-	if c.msg.hit == nil {
-		return milter.Continue
+	switch {
+	case c.msg.daemon:
+		c.log("reject", "local mail to mailer-daemon")
+		return toDaemon
+	case c.msg.hit != nil:
+		c.log("reject", c.msg.hit.Name)
+		return milter.Reject(550, "5.7.1", c.msg.hit.Text)
 	}
-	c.log("reject", c.msg.hit.Name)
-	return milter.Reject(550, "5.7.1", c.msg.hit.Text)
+	return milter.Continue
 }
 
 func (c *conn) end(_ context.Context, e *milter.Edits) milter.EndReply {
@@ -105,6 +129,18 @@ func (c *conn) fail(err error) milter.EndReply {
 
 func (c *conn) log(verdict, why string) {
 	user, _ := c.s.Macro("{auth_authen}")
-	c.s.Log().Info("message", "queue", c.s.QueueID(), "from", c.msg.from, "user", user,
+	c.s.Log().Info("message", "queue", c.s.QueueID(), "client", c.client(), "helo", c.s.Helo(), "from", c.msg.from, "user", user,
 		"rcpts", c.msg.rcpts, "refused", c.msg.refused, "verdict", verdict, "why", why)
+}
+
+// client returns the address of the SMTP client, or what else is known of it.
+func (c *conn) client() string {
+	client := c.s.Client()
+	switch {
+	case client.Addr.IsValid():
+		return client.Addr.Addr().String()
+	case client.Path != "":
+		return client.Path
+	}
+	return client.Host
 }

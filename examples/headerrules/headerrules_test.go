@@ -2,8 +2,11 @@ package headerrules
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,6 +17,12 @@ import (
 // play serves the filter and sends it a message as each MTA would; a text without
 // an empty line is a header.
 func play(t *testing.T, rules []Rule, profile mta.Profile, text string, rcpts ...string) (res *mta.Result, log string) {
+	t.Helper()
+	return playBy(t, (*mta.Client).Send, rules, profile, text, rcpts...)
+}
+
+// playBy is play by SMTP, or by the command of local programs.
+func playBy(t *testing.T, send func(*mta.Client, context.Context, mta.Mail) (*mta.Result, error), rules []Rule, profile mta.Profile, text string, rcpts ...string) (res *mta.Result, log string) {
 	t.Helper()
 	var buf bytes.Buffer
 	srv := &milter.Server{New: New(rules...), Log: slog.New(slog.NewTextHandler(&buf, nil))}
@@ -29,8 +38,8 @@ func play(t *testing.T, rules []Rule, profile mta.Profile, text string, rcpts ..
 	if rcpts == nil {
 		rcpts = []string{"<bob@example.net>"}
 	}
-	client := mta.Client{Profile: profile, Milters: []mta.Milter{{Address: ln.Addr().String()}}}
-	res, err = client.Send(t.Context(), mta.Mail{Helo: "h", From: "<ann@example.com>", Rcpts: rcpts, Data: []byte(text)})
+	client := &mta.Client{Profile: profile, Milters: []mta.Milter{{Address: ln.Addr().String()}}}
+	res, err = send(client, t.Context(), mta.Mail{Conn: testConn, Helo: "h", Macros: map[string]string{"auth_authen": "joe"}, From: "<ann@example.com>", Rcpts: rcpts, Data: []byte(text)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +54,8 @@ func play(t *testing.T, rules []Rule, profile mta.Profile, text string, rcpts ..
 	<-done
 	return res, buf.String()
 }
+
+var testConn = mta.Conn{Name: "client.example", Addr: netip.MustParseAddrPort("192.0.2.7:1025")}
 
 func TestRules(t *testing.T) {
 	const shouting, advertising = "please write a subject without shouting", "advertising is not wanted here"
@@ -130,6 +141,32 @@ func TestMailerDaemonIsRefused(t *testing.T) {
 	_, log = play(t, Rules, mta.Postfix, "Subject: x", "<mailer-daemon@example.net>")
 	if strings.Count(log, "\n") != 1 || !strings.Contains(log, "verdict=reject why=mailer-daemon") {
 		t.Errorf("log is not one line with a rejection:\n%s", log)
+	}
+}
+
+// Postfix keeps local mail of which it cannot refuse a recipient: the message is
+// refused, so that its sender gets it back. Sendmail hands such mail in by SMTP.
+func TestMailerDaemonInLocalMail(t *testing.T) {
+	rcpts := []string{"<bob@example.net>", "<MAILER-DAEMON@example.net>"}
+	res, log := playBy(t, (*mta.Client).SendLocal, Rules, mta.Postfix, "Subject: x", rcpts...)
+	if res.Verdict != mta.Reject || res.Reply == nil || res.Reply.Code != 550 || res.Reply.Enhanced != "5.1.1" {
+		t.Errorf("Postfix: %v %v, want the message rejected with 550 5.1.1", res.Verdict, res.Reply)
+	}
+	if want := `rcpts="[bob@example.net MAILER-DAEMON@example.net]" refused=[] verdict=reject why="local mail to mailer-daemon"`; strings.Count(log, "\n") != 1 || !strings.Contains(log, want) {
+		t.Errorf("Postfix: log = %q, want one line with %s", log, want)
+	}
+	res, log = playBy(t, (*mta.Client).SendLocal, Rules, mta.Sendmail, "Subject: x", rcpts...)
+	if want := `rcpts=[bob@example.net] refused=[MAILER-DAEMON@example.net] verdict=accept`; res.Verdict != mta.Accept || !strings.Contains(log, want) {
+		t.Errorf("Sendmail: %v, log = %q, want it accepted and %s", res.Verdict, log, want)
+	}
+}
+
+func TestLogNamesClientAndUser(t *testing.T) {
+	for _, profile := range []mta.Profile{mta.Postfix, mta.Sendmail} {
+		_, log := play(t, Rules, profile, "Subject: x")
+		if want := regexp.MustCompile(` queue=[0-9A-Za-z]+ client=192\.0\.2\.7 helo=h from=ann@example\.com user=joe rcpts=`); !want.MatchString(log) {
+			t.Errorf("%v: log = %q, want %v in it", profile, log, want)
+		}
 	}
 }
 
