@@ -17,7 +17,8 @@ const (
 	FamilyInet6   = wire.FamilyInet6   // IPv6
 )
 
-// A Client is what the MTA says of the SMTP client.
+// A Client is what the MTA says of the SMTP client. Of Host and Path at most 4 KiB
+// are kept.
 type Client struct {
 	// Host is the client's verified name, or its address in brackets when it has
 	// none: "[192.0.2.7]", "[IPv6:2001:db8::7]" (Sendmail), "[2001:db8::7]"

@@ -527,7 +527,7 @@ func (c *conn) quit(err error) {
 	case err == errQuit:
 		c.flush()
 	case errors.As(err, &pe):
-		c.log().Warn("connection closed", "err", err)
+		c.srv.warner.warn(c.log(), "connection closed", "err", err)
 		c.flush()
 	case !errors.Is(err, io.EOF) || c.inMessage:
 		c.log().Debug("connection lost", "err", err)
@@ -566,7 +566,7 @@ func (c *conn) fault(err error) {
 func (c *conn) limit(name string, attrs ...any) {
 	if !slices.Contains(c.limits, name) { // a line each would let a peer fill the log
 		c.limits = append(c.limits, name)
-		c.log().Warn("limit hit", append([]any{"limit", name}, attrs...)...)
+		c.srv.warner.warn(c.log(), "limit hit: "+name, attrs...)
 	}
 	c.srv.count(func(m Metrics) { m.Limit(name) })
 }

@@ -70,11 +70,15 @@ func (set *connSet) accept() error {
 	}
 }
 
+// maxFirstFrame bounds the payloads of a peer that has not negotiated, and so may
+// be anybody.
+const maxFirstFrame = 4 << 10
+
 // add begins to serve a connection.
 func (set *connSet) add(nc net.Conn) {
 	s := set.srv
 	c := &conn{srv: s, set: set, id: s.lastID.Add(1)}
-	c.wc = wire.NewConn(nc, wire.DataSize64K, or(s.FrameTimeout, defaultFrameTimeout), or(s.WriteTimeout, defaultWriteTimeout))
+	c.wc = wire.NewConn(nc, maxFirstFrame, or(s.FrameTimeout, defaultFrameTimeout), or(s.WriteTimeout, defaultWriteTimeout))
 	c.wc.SetFrameTimeout(or(s.FrameTimeout, defaultFrameTimeout))
 	c.wc.SetBudget(set.budget)
 	c.session.c, c.rcpt.s = c, &c.session

@@ -30,8 +30,8 @@ var (
 // and queued while the End hook runs and leave after it returned Accept or
 // Continue; with any other answer, and when the hook fails, none leaves.
 //
-// Header fields are named and counted as the filter received them: a field
-// deleted or added here does not move the others, on both MTAs. Edits of one
+// Fields to change or delete are named and counted as the filter received them: a
+// field deleted or added here does not move them, on both MTAs. Edits of one
 // kind happen in the order of the calls; changes of the header come before
 // additions, those before changes of the envelope, and the body comes last.
 //
@@ -68,8 +68,10 @@ const appendIndex = 1 << 16
 // behind the colon and a blank; lines of a folded field are joined by LF or CRLF
 // followed by a blank or tab. Nothing in it is encoded or folded.
 //
-// Where Sendmail would itself supply a field of that name (Date, Message-ID) and
-// the message has none, this one takes its place.
+// Where Sendmail would itself supply a field of that name (Date, From, Message-ID)
+// and the message has none, this one takes its place. A filter without a Header
+// hook does not know whether it has: then a From, Date or Message-ID added goes
+// before one that is there.
 func (e *Edits) AddHeader(name, value string) error {
 	value, err := checkHeader(name, value)
 	if err != nil {
@@ -89,7 +91,8 @@ func (e *Edits) AddHeader(name, value string) error {
 // above the MTA's own Received field, 1 below that. Larger positions count on in
 // Postfix, while Sendmail keeps the first few below its Received field, because
 // it counts places of fields that it does not show. Past the end means the end.
-// Fields inserted at one position come out in reverse order.
+// Fields inserted at one position come out in reverse order; positions count what
+// was deleted and inserted here before.
 //
 // For name and value see AddHeader.
 func (e *Edits) InsertHeader(position int, name, value string) error {
@@ -110,6 +113,9 @@ func (e *Edits) InsertHeader(position int, name, value string) error {
 // first that the filter received. The MTA's own Received field is not counted.
 // Where there are fewer, the field is added: at the end by Postfix, before the
 // others of that name by Sendmail. Of several changes to one field the last counts.
+//
+// The blank behind the colon is not part of value, whether or not
+// Hooks.LeadingSpace was granted: give it Header.Value, not Header.Raw.
 //
 // For name and value see AddHeader; an empty value deletes the field.
 func (e *Edits) ChangeHeader(name string, n int, value string) error {

@@ -59,6 +59,8 @@ type Hooks struct {
 	// Silent names the stages, from connect to body and unknown, whose hooks
 	// always answer Continue: the MTA is told not to wait for them, which makes
 	// filtering several times faster. Any other answer there is the hook's fault.
+	// What slow silent hooks take counts together against Server.StageTimeout, as
+	// the MTA may be waiting for all of them.
 	Silent StageSet
 
 	// Actions are the kinds of edits to ask for. Zero asks for all when End is

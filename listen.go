@@ -74,9 +74,6 @@ func listenFD(number string) (net.Listener, error) {
 // listenUnix binds in a folder that only this process can enter, sets mode and
 // owner there, and then moves the socket to its place.
 func listenUnix(path string, o SocketOptions) (net.Listener, error) {
-	if err := removeStale(path); err != nil {
-		return nil, err
-	}
 	uid, gid, err := o.ids()
 	if err != nil {
 		return nil, err
@@ -105,7 +102,7 @@ func listenUnix(path string, o SocketOptions) (net.Listener, error) {
 		made, err = os.Lstat(private)
 	}
 	if err == nil {
-		err = os.Rename(private, path)
+		err = moveSocket(private, path)
 	}
 	if err != nil {
 		ln.Close()
@@ -113,6 +110,21 @@ func listenUnix(path string, o SocketOptions) (net.Listener, error) {
 		return nil, err
 	}
 	return &unixListener{UnixListener: ln, path: path, made: made}, nil
+}
+
+// moveSocket moves a socket to its place, unless somebody serves there. It holds
+// a lock on the folder, so that of two servers that find a socket left over only
+// one takes its place.
+func moveSocket(private, path string) error {
+	unlock, err := lockDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := removeStale(path); err != nil {
+		return err
+	}
+	return os.Rename(private, path)
 }
 
 // removeStale makes way for a socket at path. Anything but a socket that nobody

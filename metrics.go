@@ -9,9 +9,10 @@ type Metrics interface {
 	Connection(delta int)
 
 	// Verdict is told how each message ended: at which stage, with which reply
-	// ("continue", "accept", "reject", "tempfail", "discard", "abort"), and how long its
-	// last hook took. A refused recipient counts at StageRcpt, a refused connection at
-	// StageConnect or StageHelo.
+	// ("continue", "accept", "reject", "tempfail", "discard", "abort", or "lost" when a
+	// new body broke off and the connection was closed), and how long its last hook
+	// took. A refused recipient counts at StageRcpt, a refused connection at StageConnect
+	// or StageHelo, a refused unknown command at StageUnknown.
 	Verdict(stage Stage, verdict string, took time.Duration)
 
 	// Fault is told of each failed hook; kind is one of the Fault constants.

@@ -2,7 +2,9 @@ package milter
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/gomilter/gomilter/internal/wire"
@@ -53,6 +55,10 @@ func (c *conn) negotiate(offer *wire.Negotiation) (answer wire.Negotiation, err 
 	if n.Actions == 0 && c.hooks.End != nil {
 		n.Actions = AllEdits
 	}
+	if rcpt, ok := n.Macros[StageRcpt]; ok && c.hooks.RejectedRcpts {
+		n.Macros = maps.Clone(n.Macros) // Rcpt.Rejected looks at it
+		n.Macros[StageRcpt] = append(slices.Clip(rcpt), "{rcpt_mailer}")
+	}
 	if c.hooks.Negotiate != nil {
 		n.Macros = maps.Clone(n.Macros)
 		if err := c.run(StageNegotiate, func(ctx context.Context) { err = c.hooks.Negotiate(ctx, n) }); err != nil {
@@ -66,7 +72,11 @@ func (c *conn) negotiate(offer *wire.Negotiation) (answer wire.Negotiation, err 
 	answer.Actions = n.Actions & AllEdits & offer.Actions
 	answer.Protocol = n.Protocol & offer.Protocol
 	if offer.Actions&wire.SetMacros != 0 {
-		if lists, any := macroLists(n.Macros); any {
+		lists, any, err := macroLists(n.Macros)
+		if err != nil {
+			return answer, err
+		}
+		if any {
 			answer.Macros = lists
 			answer.Actions |= wire.SetMacros
 		}
@@ -110,12 +120,18 @@ func (c *conn) wishes() (p Protocol) {
 // end of headers to know whether the end of message has one, so both are always
 // given: asked alone, an end-of-headers list would leave the end of message
 // without macros, and an end-of-message list would have no effect.
-func macroLists(macros map[Stage][]string) (lists [wire.MacroStages][]byte, any bool) {
+func macroLists(macros map[Stage][]string) (lists [wire.MacroStages][]byte, any bool, err error) {
 	for s, names := range macros {
-		if s < wire.MacroStages {
-			lists[s] = []byte(strings.Join(names, " "))
-			any = true
+		if s >= wire.MacroStages {
+			return lists, false, fmt.Errorf("no macros can be asked for at %v", s)
 		}
+		for _, name := range names {
+			if name == "" || strings.ContainsAny(name, " ,\t\r\n\x00") {
+				return lists, false, fmt.Errorf("%q is no name of a macro", name)
+			}
+		}
+		lists[s] = []byte(strings.Join(names, " "))
+		any = true
 	}
 	switch end, eoh := lists[StageEnd], lists[StageEndOfHeaders]; {
 	case end == nil && eoh != nil:
@@ -123,5 +139,5 @@ func macroLists(macros map[Stage][]string) (lists [wire.MacroStages][]byte, any 
 	case end != nil && eoh == nil:
 		lists[StageEndOfHeaders] = []byte{}
 	}
-	return lists, any
+	return lists, any, nil
 }

@@ -3,6 +3,7 @@ package milter
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -13,7 +14,7 @@ import (
 // Limits of a reply text.
 const (
 	maxReplyLines = 32  // as libmilter's smfi_setmlreply
-	maxReplyLine  = 500 // bytes; with code, blanks and CRLF within RFC 5321 section 4.5.3.1.5's 512
+	maxReplyLine  = 490 // bytes; with codes, blanks and CRLF within RFC 5321 section 4.5.3.1.5's 512
 )
 
 // ErrReply is in the error of a reply whose code or text no MTA would take.
@@ -39,8 +40,9 @@ var (
 )
 
 // Reject returns a reply that refuses for good. code is 500 to 599; enhanced is
-// an RFC 3463 status code of class 5, or "" for none; text becomes the reply's
-// lines and is cut further at line ends and at 500 bytes, to 32 lines at most.
+// an RFC 3463 status code of class 5, or "" for none (a text that begins with a
+// digit then gets 5.0.0); text becomes the reply's
+// lines and is cut further at line ends and at 490 bytes, to 32 lines at most.
 // Percent signs are doubled on the wire as the protocol wants; the SMTP client
 // gets what is written here.
 //
@@ -90,6 +92,11 @@ func (r *Refusal) build(class byte, text []string) error {
 		if i := strings.IndexFunc(line, func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }); i >= 0 {
 			return fmt.Errorf("milter: %w: control character %q in %q", ErrReply, line[i], line)
 		}
+	}
+	if r.xcode == "" && slices.ContainsFunc(r.lines, func(l string) bool { return l != "" && '0' <= l[0] && l[0] <= '9' }) {
+		// Postfix takes a digit behind the code for an enhanced one, and breaks with
+		// the filter when its class is another.
+		r.xcode = string(class) + ".0.0"
 	}
 	b, at := wire.BeginFrame(nil, wire.ReplyCode)
 	for i, line := range r.linesOrEmpty() {

@@ -23,7 +23,7 @@ type Server struct {
 	// called from many goroutines, once for each connection.
 	New func(*Session) Hooks
 
-	// Name is the filter's name in logs and in the reply to a failed message;
+	// Name is the filter's name in the reply to a failed message;
 	// "gomilter" when empty.
 	Name string
 
@@ -40,7 +40,7 @@ type Server struct {
 	StopTimeout      time.Duration // for running messages when the server stops; 0 means 30 s
 
 	// Limits. Negative means none.
-	MaxConns       int // connections; 0 means 1000. Further ones are answered tempfail
+	MaxConns       int // connections; 0 means 1000. Further ones are answered tempfail, those past twice as many closed
 	MaxRcpts       int // recipients of a message; 0 means 1000. Further ones are answered 452
 	MaxHeaders     int // header fields of a message; 0 means 1000. More are answered 552
 	MaxHeaderBytes int // their bytes; 0 means 1 MiB. More are answered 552
@@ -58,6 +58,7 @@ type Server struct {
 
 	bootOnce   sync.Once
 	bootID     string
+	warner     warner
 	faultOnce  sync.Once
 	faultReply *answer
 	budgetOnce sync.Once

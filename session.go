@@ -24,8 +24,8 @@ func (s *Session) Log() *slog.Logger { return s.c.log() }
 // stage; a filter without a Connect hook is not told.
 func (s *Session) Client() *Client { return &s.c.client }
 
-// Helo returns the last argument of HELO or EHLO, at most 4 KiB of it, "" before it. A filter without a
-// Helo hook is not told.
+// Helo returns the last argument of HELO or EHLO, at most 4 KiB of it, "" before
+// it. A filter without a Helo hook is not told.
 func (s *Session) Helo() string { return string(s.c.helo) }
 
 // Macro returns the value of a macro and whether the MTA sent it. One-letter names
@@ -46,7 +46,8 @@ func (s *Session) QueueID() string {
 	return v
 }
 
-// Version returns the protocol version agreed on, 2 to 6.
+// Version returns the protocol version agreed on, 2 to 6; 0 for an MTA that did not
+// negotiate.
 func (s *Session) Version() int { return int(s.c.granted.Version) }
 
 // Actions returns the kinds of edits the MTA granted.

@@ -44,7 +44,7 @@ func (c *conn) successor() *conn {
 	n.session.c, n.rcpt.s = n, &n.session
 	n.postfix.Store(c.postfix.Load())
 	n.connScope.Store(newScope(c.set.ctx))
-	if c.inMessage {
+	if c.inMessage || c.pending == StageEnd { // whose verdict may be on its way
 		n.startMessage()
 		n.rcpts, n.headers, n.headerBytes = c.rcpts, c.headers, c.headerBytes
 	}

@@ -111,6 +111,9 @@ func (f *filter) dial(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	f.nc = nc
+	if f.cut { // a Dial that did not heed ctx
+		nc.SetDeadline(time.Unix(1, 0))
+	}
 	f.mu.Unlock()
 	f.r = wire.NewReader(nc, cmp.Or(f.c.MaxReply, defaultMaxReply))
 	f.state = stateOpen

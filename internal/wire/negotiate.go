@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 )
 
 // ErrVersion says that a peer speaks no version of the protocol that we know.
@@ -57,19 +56,4 @@ func AppendNegotiation(dst []byte, n *Negotiation) []byte {
 		}
 	}
 	return dst
-}
-
-// CheckAnswer judges a filter's answer to an offer as Sendmail does: a version
-// we cannot speak, and actions or protocol bits that were not offered, are errors.
-func (n *Negotiation) CheckAnswer(offer *Negotiation) error {
-	if n.Version < MinVersion || n.Version > offer.Version {
-		return fmt.Errorf("%w: %d, offered %d", ErrVersion, n.Version, offer.Version)
-	}
-	if extra := n.Actions &^ offer.Actions; extra != 0 {
-		return fmt.Errorf("actions %v were not offered", extra)
-	}
-	if extra := n.Protocol &^ offer.Protocol; extra != 0 {
-		return fmt.Errorf("protocol bits %v were not offered", extra)
-	}
-	return nil
 }

@@ -2,9 +2,7 @@ package wire
 
 import (
 	"bytes"
-	"errors"
 	"reflect"
-	"strings"
 	"testing"
 )
 
@@ -70,34 +68,6 @@ func TestAppendNegotiationWritesListsByStageNumber(t *testing.T) {
 	want := "head" + answer6 + "\x00\x00\x00\x00\x00\x00\x00\x00\x05{msg_id} i\x00\x00\x00\x00\x06i\x00"
 	if got := AppendNegotiation([]byte("head"), &n); string(got) != want {
 		t.Errorf("AppendNegotiation(head, %+v) = %q, want %q", n, got, want)
-	}
-}
-
-func TestCheckAnswer(t *testing.T) {
-	offer := Negotiation{Version: 4, Actions: V2Actions, Protocol: V2Protocol | NoUnknown}
-	for _, tt := range []struct {
-		name   string
-		answer Negotiation
-		want   string // part of the error, "" for none
-	}{
-		{"all that was offered", offer, ""},
-		{"nothing", Negotiation{Version: 2}, ""},
-		{"lower version", Negotiation{Version: 3, Actions: AddHeaders}, ""},
-		{"version 1", Negotiation{Version: 1}, "protocol version is not supported: 1, offered 4"},
-		{"version 0", Negotiation{}, "protocol version is not supported: 0, offered 4"},
-		{"higher version", Negotiation{Version: 6}, "protocol version is not supported: 6, offered 4"},
-		{"action not offered", Negotiation{Version: 4, Actions: AddHeaders | ChangeFrom}, "actions CHGFROM were not offered"},
-		{"protocol bit not offered", Negotiation{Version: 4, Protocol: NoConnect | Skip | NoData}, "protocol bits NODATA|SKIP were not offered"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			err := tt.answer.CheckAnswer(&offer)
-			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("CheckAnswer of %+v = %v, want %q", tt.answer, err, tt.want)
-			}
-			if errors.Is(err, ErrVersion) != strings.Contains(tt.want, "version") {
-				t.Errorf("CheckAnswer of %+v = %v, is ErrVersion: %v", tt.answer, err, errors.Is(err, ErrVersion))
-			}
-		})
 	}
 }
 
