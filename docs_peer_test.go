@@ -93,7 +93,10 @@ func (p *serveProcess) log() string { return p.buf.String() }
 
 func startServe(t *testing.T, gomilter, spec string) *serveProcess {
 	t.Helper()
-	p := &serveProcess{cmd: exec.Command(gomilter, "serve", "--socket", spec, "--mode", "0666"), ended: make(chan error, 1)}
+	p := &serveProcess{cmd: exec.Command(gomilter, "serve", "--socket", spec), ended: make(chan error, 1)}
+	if strings.HasPrefix(spec, "unix:") {
+		p.cmd.Args = append(p.cmd.Args, "--mode", "0666")
+	}
 	if os.Geteuid() == 0 {
 		p.cmd.Args = append(p.cmd.Args, "--allow-root")
 	}

@@ -18,6 +18,8 @@ type cli struct {
 	Config  configCmd  `cmd:"" help:"Print the lines that attach a milter to an MTA."`
 	Demo    demoCmd    `cmd:"" help:"Watch real messages go by SMTP through a filter into a Maildir."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	PrintVersion versionFlag `name:"version" help:"Print the version."`
 }
 
 // stdio is what a verb reads and writes: answers go to out, everything else to err.
@@ -34,7 +36,8 @@ func run(args []string, std stdio) (code int) {
 	parser, err := kong.New(new(cli),
 		kong.Name("gomilter"),
 		kong.Description("Mail filters for Sendmail and Postfix, and what it takes to try them.\n\n"+
-			"A milter's SPEC is unix:/path, local:/path, /path, inet:port@host, inet6:port@[host], host:port or, to serve, fd://N."),
+			"A milter's SPEC is unix:/path, local:/path, /path, inet:port@host, inet6:port@[host], host:port or, to serve, fd://N.\n"+
+			"Served without a host, as in inet:port, it is open to everybody who can reach the machine."),
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(c int) { code = c }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
@@ -43,6 +46,9 @@ func run(args []string, std stdio) (code int) {
 	)
 	if err != nil {
 		panic(err) // the grammar above is wrong
+	}
+	if len(args) > 0 && args[0] == "help" { // "help VERB" is "VERB --help"
+		args = append(append([]string{}, args[1:]...), "--help")
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}

@@ -11,10 +11,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/gomilter/gomilter/internal/wire"
 	"github.com/gomilter/gomilter/mta"
@@ -35,7 +33,7 @@ type mtaCmd struct {
 	Output     string   `group:"One message" placeholder:"FILE" help:"Write the message as it would be delivered; - is standard output."`
 	File       string   `arg:"" optional:"" help:"The message; - is standard input."`
 
-	Listen  string `group:"SMTP server" placeholder:"HOST:PORT" help:"Take messages by SMTP."`
+	Listen  string `group:"SMTP server" placeholder:"HOST:PORT" help:"Take messages by SMTP. Without a host it is open to everybody."`
 	Deliver string `group:"SMTP server" placeholder:"DIR" help:"Deliver them to this Maildir."`
 	MaxSize int64  `group:"SMTP server" default:"10485760" placeholder:"BYTES" help:"Largest message (default: ${default})."`
 }
@@ -53,7 +51,7 @@ Exit codes: 0 a verdict came, whatever it is; 69 a milter cannot be reached, or 
 }
 
 func (c *mtaCmd) Run(std stdio) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal()
 	defer stop()
 	client, err := c.client()
 	if err != nil {
@@ -119,6 +117,9 @@ func (c *mtaCmd) one(ctx context.Context, client func() *mta.Client, std stdio) 
 		m.From = bracketed(*c.From)
 	}
 	for _, r := range c.Rcpt {
+		if strings.TrimSpace(r) == "" {
+			return exitf(exitUsage, "--rcpt is empty; only a sender may be")
+		}
 		m.Rcpts = append(m.Rcpts, bracketed(r))
 	}
 	if len(m.Rcpts) == 0 {
@@ -241,6 +242,9 @@ func (c *mtaCmd) listen(ctx context.Context, client func() *mta.Client, std stdi
 	}
 	log := newLog(std.err)
 	log.Info("listening", "addr", ln.Addr(), "milters", strings.Join(c.Socket, " "), "maildir", dir)
+	if everybody(ln.Addr()) {
+		log.Warn("open to everybody who can reach this machine; name a host to listen on, as in --listen 127.0.0.1:2525")
+	}
 	srv := &smtpServer{
 		client: client, box: box, maxSize: c.MaxSize, log: log,
 		done: func(d delivery) {

@@ -3,8 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/gomilter/gomilter/internal/wire"
 )
@@ -30,17 +33,32 @@ func (c *versionCmd) Run(std stdio) error {
 	if c.JSON {
 		return json.NewEncoder(std.out).Encode(v)
 	}
-	fmt.Fprintf(std.out, "gomilter %s", v.Version)
-	if v.Commit != "" {
-		fmt.Fprintf(std.out, " (%s", v.Commit)
-		if v.Modified {
-			fmt.Fprint(std.out, ", changed")
-		}
-		fmt.Fprint(std.out, ")")
-	}
-	fmt.Fprintf(std.out, "\nbuilt with %s for %s\nspeaks the milter protocol in versions %d to %d\n",
-		v.Go, v.Platform, v.Milter[0], v.Milter[len(v.Milter)-1])
+	v.print(std.out)
 	return nil
+}
+
+// A versionFlag is --version, which does what the verb does.
+type versionFlag bool
+
+// BeforeReset is called by the parser before it misses a verb.
+func (versionFlag) BeforeReset(app *kong.Kong) error {
+	v := readVersion()
+	v.print(app.Stdout)
+	app.Exit(exitOK)
+	return nil
+}
+
+func (v *versionInfo) print(w io.Writer) {
+	fmt.Fprintf(w, "gomilter %s", v.Version)
+	if v.Commit != "" {
+		fmt.Fprintf(w, " (%s", v.Commit)
+		if v.Modified {
+			fmt.Fprint(w, ", changed")
+		}
+		fmt.Fprint(w, ")")
+	}
+	fmt.Fprintf(w, "\nbuilt with %s for %s\nspeaks the milter protocol in versions %d to %d\n",
+		v.Go, v.Platform, v.Milter[0], v.Milter[len(v.Milter)-1])
 }
 
 func readVersion() versionInfo {

@@ -11,7 +11,7 @@ import (
 // ParseAddr reads where a filter listens, in the spellings of libmilter,
 // Sendmail and Postfix, and returns what net.Listen and net.Dial take:
 //
-//	unix:/path  local:/path  /path    a Unix socket: "unix"
+//	unix:/path  local:/path  /path    a Unix socket: "unix"; also ./path and dir/path
 //	inet:port@host  inet:port         IPv4: "tcp4"
 //	inet6:port@host  inet6:port       IPv6: "tcp6"
 //	inet:host:port  host:port         either, the first as Postfix writes it: "tcp"
@@ -37,18 +37,22 @@ func parseAddr(spec string) (network, address string, err error) {
 	case strings.ContainsRune(spec, 0):
 		return "", "", fmt.Errorf("holds a NUL")
 	case spec[0] == '/' || spec[0] == '.' || strings.HasPrefix(spec, ":/"):
-		return "unix", strings.TrimPrefix(spec, ":"), nil
+		return unixPath(strings.TrimPrefix(spec, ":"))
 	case !found && strings.Trim(spec, "0123456789") == "":
 		return "", "", fmt.Errorf("is neither a path nor host:port; a port alone is written inet:%s", spec)
+	case isPortHost(spec):
+		if port, host, _ := strings.Cut(spec, "@"); strings.Contains(host, ":") {
+			return "", "", fmt.Errorf("has no scheme; a port at an IPv6 address is written inet6:%s@%s", port, host)
+		}
+		return "", "", fmt.Errorf("has no scheme; a port at a host is written inet:%s", spec)
+	case !found && !strings.Contains(spec, "/"):
+		return "", "", fmt.Errorf("is neither a path nor host:port; a unix socket is written unix:/run/%s, or unix:%[1]s in the current folder", spec)
 	case !found:
-		return "unix", spec, nil
+		return unixPath(spec)
 	}
 	switch strings.ToLower(scheme) {
 	case "unix", "local":
-		if rest == "" {
-			return "", "", fmt.Errorf("has no path")
-		}
-		return "unix", rest, nil
+		return unixPath(rest)
 	case "inet":
 		if !strings.Contains(rest, "@") && strings.Contains(rest, ":") {
 			return hostPort(rest)
@@ -66,6 +70,25 @@ func parseAddr(spec string) (network, address string, err error) {
 		return "", "", fmt.Errorf("%q is no scheme of milter sockets; use inet or inet6", scheme)
 	}
 	return hostPort(spec)
+}
+
+// isPortHost reports whether a spec is libmilter's port@host without inet:.
+func isPortHost(spec string) bool {
+	port, _, found := strings.Cut(spec, "@")
+	return found && port != "" && strings.Trim(port, "0123456789") == ""
+}
+
+// maxUnixPath is what Linux takes, in bytes; the BSDs take three less.
+const maxUnixPath = 107
+
+func unixPath(path string) (string, string, error) {
+	switch {
+	case path == "":
+		return "", "", fmt.Errorf("has no path")
+	case len(path) > maxUnixPath:
+		return "", "", fmt.Errorf("has a path of %d bytes; that of a unix socket has %d at most", len(path), maxUnixPath)
+	}
+	return "unix", path, nil
 }
 
 // portHost reads what follows inet: or inet6: in libmilter's order.

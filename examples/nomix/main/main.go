@@ -5,9 +5,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/gomilter/gomilter"
@@ -15,8 +17,9 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 3 {
-		log.Fatal("usage: nomix SOCKET DOMAIN...")
+	if len(os.Args) < 3 || strings.HasPrefix(os.Args[1], "-") {
+		fmt.Fprintln(os.Stderr, "usage: nomix SOCKET DOMAIN...\nSOCKET is unix:/path, inet:port@host or inet6:port@[host]")
+		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
