@@ -100,7 +100,9 @@ func (c *conn) mayProgress(st Stage, mode int) bool {
 
 // sendProgress tells the MTA that the hook is at work, if it still is.
 func (c *conn) sendProgress(v uint64) {
-	c.wmu.Lock()
+	if !c.wmu.TryLock() {
+		return // something is on its way already
+	}
 	defer c.wmu.Unlock()
 	c.progressing.Store(true)
 	defer c.progressing.Store(false)
