@@ -70,6 +70,9 @@ func TestAttachAsTheReadmeSays(t *testing.T) {
 			wantReply(550, "make money FREE!!!")
 			filter.stop(t)
 			wantReply(451, "hello")
+			if strings.Contains(filter.log(), `queue=""`) {
+				t.Errorf("a line has no queue id:\n%s", filter.log())
+			}
 			for _, m := range shown {
 				want := strings.ReplaceAll(m[1], "root@localhost", "rcpt@example.net")
 				want = strings.ReplaceAll(want, "me@example.com", "sender@example.com")

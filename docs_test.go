@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -119,7 +120,7 @@ func unindent(code string) string {
 
 func TestReadmeFilterDoesWhatItSays(t *testing.T) {
 	code := goBlocks(readDoc(t, "README.md"))[0]
-	if n := strings.Count(code, "\n"); n > 25 {
+	if n := strings.Count(code, "\n"); n > 30 {
 		t.Errorf("the filter has %d lines", n)
 	}
 	socket := filepath.Join(t.TempDir(), "s")
@@ -136,8 +137,12 @@ func TestReadmeFilterDoesWhatItSays(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- filter.Wait() }()
 	stop := func() {
-		filter.Process.Kill()
-		<-ended
+		filter.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(20 * time.Second):
+			t.Error("the filter does not stop at SIGTERM")
+		}
 	}
 	t.Cleanup(func() { filter.Process.Kill() })
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -168,6 +173,9 @@ func TestReadmeFilterDoesWhatItSays(t *testing.T) {
 		}
 	}
 	stop()
+	if _, err := os.Stat(socket); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the filter leaves its socket behind: %v", err)
+	}
 	for _, want := range []string{"queue=qsendmail marked=true", "queue=qpostfix marked=true"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("log lacks %q:\n%s", want, log.String())
