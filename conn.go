@@ -109,8 +109,8 @@ func (c *conn) serveFrom(step func() error) {
 		}
 	}()
 	defer c.survive()
-	for ; ; step = c.next {
-		switch err := step(); err {
+	for err := step(); ; err = c.next() {
+		switch err {
 		case nil:
 		case errNudged:
 			moved = true
