@@ -365,7 +365,7 @@ func checkPath(addr string, params []string) (path, args string, err error) {
 	if strings.HasPrefix(addr, "<") && strings.HasSuffix(addr, ">") {
 		bare = addr[1 : len(addr)-1]
 	}
-	if !strings.Contains(bare, `"`) && strings.ContainsAny(bare, "<> ") {
+	if !strings.Contains(bare, `"`) && strings.ContainsAny(bare, "<> ,") {
 		return "", "", fmt.Errorf("%w: address %q (RFC 5321 section 4.1.2)", ErrEdit, addr)
 	}
 	for _, p := range params {

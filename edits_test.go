@@ -219,6 +219,7 @@ func TestEditsThatCannotBeMade(t *testing.T) {
 		{"delete no recipient", func(e *Edits) error { return e.DeleteRcpt("<>") }},
 		{"NUL in an address", func(e *Edits) error { return e.AddRcpt("a@b\x00NOTIFY=NEVER") }},
 		{"newline in an address", func(e *Edits) error { return e.ChangeFrom("a@b\r\n") }},
+		{"two addresses", func(e *Edits) error { return e.AddRcpt("a@b,c@d") }},
 		{"blank in an address", func(e *Edits) error { return e.AddRcpt("a@b c@d") }},
 		{"brackets in an address", func(e *Edits) error { return e.DeleteRcpt("a@b> <c@d") }},
 		{"blank in a parameter", func(e *Edits) error { return e.AddRcpt("a@b", "NOTIFY=NEVER ORCPT=x") }},

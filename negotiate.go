@@ -71,6 +71,9 @@ func (c *conn) negotiate(offer *wire.Negotiation) (answer wire.Negotiation, err 
 	answer.Version = min(offer.Version, wire.MaxVersion)
 	answer.Actions = n.Actions & AllEdits & offer.Actions
 	answer.Protocol = n.Protocol & offer.Protocol
+	if n.Protocol&^offer.Protocol&wire.Data1M != 0 {
+		answer.Protocol |= wire.Data256K & offer.Protocol // the next best
+	}
 	if offer.Actions&wire.SetMacros != 0 {
 		lists, any, err := macroLists(n.Macros)
 		if err != nil {

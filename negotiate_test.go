@@ -406,6 +406,13 @@ func TestLargerDataSize(t *testing.T) {
 	}
 }
 
+func TestLessDataThanAskedFor(t *testing.T) {
+	p := serve(t, filter(Hooks{DataSize: 1 << 20, Body: func(context.Context, []byte) BodyReply { return Continue }})).dial(t)
+	if n := p.negotiate(6, wire.CurrentActions, allProtocol&^wire.Data1M); n.Protocol.DataSize() != wire.DataSize256K {
+		t.Errorf("data size = %d, want %d", n.Protocol.DataSize(), wire.DataSize256K)
+	}
+}
+
 // The first frame may not be larger than usual, whatever is asked for later.
 func TestLargeFrameBeforeTheOffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
