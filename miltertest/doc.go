@@ -19,7 +19,7 @@
 //		if got := res.Header("X-Seen-From"); got != "someone@example.org" {
 //			t.Errorf("X-Seen-From = %q", got)
 //		}
-//		res.Golden(t, "testdata/mail.want") // or all of it; go test -update writes the file
+//		res.Golden(t, "testdata/mail.want") // or all of it, see below
 //	}
 //
 // # What is played
@@ -49,11 +49,21 @@
 //
 // and for frames that no MTA would send, a [Raw].
 //
+// # Golden files
+//
+// [Result.Golden] compares a result with a file, and
+//
+//	go test -miltertest.update
+//
+// writes the files anew. This package registers no -update; one that a test registers
+// for files of its own holds for Golden, too.
+//
 // # What fails a test
 //
 // Beside what the test itself looks at: a hook that panics, hangs or answers what
 // its stage does not know, an answer that the MTA cannot make sense of, and, when
-// the test ends, hooks and goroutines that are still there. See the fields of
+// the test ends, hooks and goroutines that are still there. The failure says why a hook
+// failed: the first line of a panic, what is wrong with an answer. See the fields of
 // [Client] for tests in which that shall happen. What the server logs is in the
 // test's log.
 //

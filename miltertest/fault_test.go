@@ -23,7 +23,7 @@ func panics() *milter.Server {
 func TestFailingHookFailsTheTest(t *testing.T) {
 	wantErrors(t, watch(func(t *fakeT) {
 		miltertest.New(t, panics()).Send(t, miltertest.Mail{})
-	}), "filter: panic of the end hook")
+	}), "filter: panic of the end hook: oops")
 
 	c := miltertest.New(t, panics())
 	c.FaultsOK = true
@@ -334,6 +334,6 @@ func TestGolden(t *testing.T) {
 		}
 		res.Message.Body = append([]byte("one more\r\n"), res.Message.Body...)
 		wantErrors(t, watch(func(t *fakeT) { res.Golden(t, file) }), "+ one more\n")
-		wantErrors(t, watch(func(t *fakeT) { res.Golden(t, filepath.Join("testdata", "missing")) }), "-update writes it:\nverdict accept")
+		wantErrors(t, watch(func(t *fakeT) { res.Golden(t, filepath.Join("testdata", "missing")) }), "-miltertest.update writes it:\nverdict accept")
 	})
 }

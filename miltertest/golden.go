@@ -11,22 +11,29 @@ import (
 	"testing"
 )
 
-// The flag belongs to tests only, and to whoever had it first.
+// The name is our own: a test that registers an -update of its own shall not find
+// it taken.
+const updateFlag = "miltertest.update"
+
 func init() {
-	if testing.Testing() && flag.Lookup("update") == nil {
-		flag.Bool("update", false, "write golden files anew")
+	if testing.Testing() && flag.Lookup(updateFlag) == nil {
+		flag.Bool(updateFlag, false, "write golden files of miltertest anew")
 	}
 }
 
-// Update reports whether the test was called with -update, for golden files of the
-// test's own. The flag is defined by this package.
+// Update reports whether the test was called with -miltertest.update, or with an
+// -update that the test itself registered as a boolean flag.
 func Update() bool {
-	f := flag.Lookup("update")
-	return f != nil && f.Value.String() == "true"
+	for _, name := range []string{updateFlag, "update"} {
+		if f := flag.Lookup(name); f != nil && f.Value.String() == "true" {
+			return true
+		}
+	}
+	return false
 }
 
 // Golden compares what [Result.String] returns with a file, and writes that file
-// when the test was called with -update.
+// when the test was called with -miltertest.update (see [Update]).
 func (r *Result) Golden(t testing.TB, file string) {
 	t.Helper()
 	got := r.String()
@@ -43,12 +50,12 @@ func (r *Result) Golden(t testing.TB, file string) {
 	want, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		t.Errorf("miltertest: %s is missing; -update writes it:\n%s", file, got)
+		t.Errorf("miltertest: %s is missing; -miltertest.update writes it:\n%s", file, got)
 	case err != nil:
 		t.Errorf("miltertest: %v", err)
 	default:
 		if d := difference(strings.ReplaceAll(string(want), "\r\n", "\n"), got); d != "" {
-			t.Errorf("miltertest: the result is not that of %s; -update writes it anew:\n%s", file, d)
+			t.Errorf("miltertest: the result is not that of %s; -miltertest.update writes it anew:\n%s", file, d)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/pprof"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,7 +30,8 @@ type host struct {
 	name string
 	srv  *milter.Server
 	ln   *listener
-	log  *testLog
+	log  *testLog       // for a server without a logger
+	logs *slog.Logger   // the server's own, or nil
 	next milter.Metrics // the server's own
 	stop context.CancelFunc
 	err  chan error // of Serve
@@ -37,7 +39,8 @@ type host struct {
 
 	mu        sync.Mutex
 	faults    []string
-	abandoned bool // a hook was
+	reasons   []reason // of faults that are about to be told
+	abandoned bool     // a hook was
 	closed    bool
 }
 
@@ -52,15 +55,15 @@ func serve(t testing.TB, name string, srv *milter.Server) *host {
 		if !before.closed {
 			t.Fatalf("miltertest: %s is served by another Client; make a Server for each", name)
 		}
-		if h.next = before.next; before.log != nil {
-			srv.Log = nil
-		}
+		h.next, srv.Log = before.next, before.logs
 	}
+	h.logs = srv.Log
 	srv.Metrics = h
 	if srv.Log == nil {
 		h.log = &testLog{t: t}
 		srv.Log = slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime})).With("filter", name)
 	}
+	srv.Log = slog.New(reasonHandler{srv.Log.Handler(), h})
 	if srv.StopTimeout == 0 {
 		srv.StopTimeout = stopTimeout
 	}
@@ -102,10 +105,7 @@ func (h *host) close(t testing.TB, background bool) {
 	defer h.mu.Unlock()
 	h.closed = true
 	if !h.abandoned { // nobody looks at these any more
-		h.srv.Metrics = h.next
-		if h.log != nil {
-			h.srv.Log = nil
-		}
+		h.srv.Metrics, h.srv.Log = h.next, h.logs
 	}
 }
 
@@ -142,7 +142,15 @@ func (h *host) takeFaults() []string {
 
 func (h *host) Fault(st milter.Stage, kind string) {
 	h.mu.Lock()
-	h.faults = append(h.faults, fmt.Sprintf("%s of the %v hook", kind, st))
+	fault := fmt.Sprintf("%s of the %v hook", kind, st)
+	for i, r := range h.reasons {
+		if r.stage == st && r.kind == kind {
+			fault += ": " + r.text
+			h.reasons = slices.Delete(h.reasons, i, i+1)
+			break
+		}
+	}
+	h.faults = append(h.faults, fault)
 	h.abandoned = h.abandoned || kind != milter.FaultAnswer && kind != milter.FaultOffer
 	h.mu.Unlock()
 	if h.next != nil {
@@ -166,6 +174,63 @@ func (h *host) Limit(name string) {
 	if h.next != nil {
 		h.next.Limit(name)
 	}
+}
+
+// A reason is why a hook failed. The server logs it before it counts the fault.
+type reason struct {
+	stage milter.Stage
+	kind  string
+	text  string
+}
+
+// A reasonHandler hands the server's log on, and keeps the reasons of faults.
+type reasonHandler struct {
+	next slog.Handler
+	h    *host
+}
+
+func (r reasonHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelError || r.next.Enabled(ctx, l)
+}
+
+func (r reasonHandler) Handle(ctx context.Context, rec slog.Record) error {
+	var why reason
+	found := 0
+	if rec.Level >= slog.LevelError {
+		rec.Attrs(func(a slog.Attr) bool {
+			switch v := a.Value.Any().(type) {
+			case milter.Stage:
+				why.stage = v
+				found |= 1
+			case string:
+				if a.Key == "kind" {
+					why.kind = v
+					found |= 2
+				}
+			case error:
+				why.text, _, _ = strings.Cut(v.Error(), "\n")
+				found |= 4
+			}
+			return true
+		})
+	}
+	if found == 7 {
+		r.h.mu.Lock()
+		r.h.reasons = append(r.h.reasons, why)
+		r.h.mu.Unlock()
+	}
+	if !r.next.Enabled(ctx, rec.Level) {
+		return nil
+	}
+	return r.next.Handle(ctx, rec)
+}
+
+func (r reasonHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return reasonHandler{r.next.WithAttrs(attrs), r.h}
+}
+
+func (r reasonHandler) WithGroup(name string) slog.Handler {
+	return reasonHandler{r.next.WithGroup(name), r.h}
 }
 
 // A testLog writes a server's log to that of the test, as long as it runs.

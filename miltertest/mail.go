@@ -17,7 +17,7 @@ type Mail struct {
 	// all: "<a@example.org> SIZE=100". Angle brackets that are missing are added.
 	From  string   // "" means "<sender@example.org>"; the null sender is "<>"
 	Rcpts []string // nil means "<rcpt@example.net>"
-	// Macros are set before HELO, by name without braces, such as "auth_authen".
+	// Macros are set before HELO, by name with or without braces: "auth_authen".
 	// Filters see them where the MTA's or their own lists name them. Those of the
 	// connection are in Macros of the Client.
 	Macros map[string]string

@@ -317,6 +317,10 @@ func TestMacrosReachTheFilterByItsLists(t *testing.T) {
 		s := c.Connect(t)
 		res := s.Send(miltertest.Mail{Macros: map[string]string{"auth_authen": "good", "auth_type": "PLAIN"}})
 		equal(t, "{auth_authen} at MAIL", auth, "good")
+		s.Send(miltertest.Mail{Macros: map[string]string{"{auth_authen}": "in braces"}})
+		equal(t, "{auth_authen} set in braces", auth, "in braces")
+		s.Send(miltertest.Mail{})
+		equal(t, "{auth_authen} of no message", auth, "")
 		equal(t, "{auth_authen} at connect", none, "")
 		equal(t, "j", own, "mta.example")
 		if typSeen {

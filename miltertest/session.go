@@ -88,10 +88,21 @@ func (s *Session) judge(faults []mta.Fault) {
 }
 
 // SetMacros gives macros values from the next command on; see [mta.Session.SetMacros].
-func (s *Session) SetMacros(values map[string]string) { s.ms.SetMacros(values) }
+// Their names may stand in braces, or not.
+func (s *Session) SetMacros(values map[string]string) {
+	named := make(map[string]string, len(values))
+	for name, value := range values {
+		named[bare(name)] = value
+	}
+	s.ms.SetMacros(named)
+}
 
 // UnsetMacros takes values back.
-func (s *Session) UnsetMacros(names ...string) { s.ms.UnsetMacros(names...) }
+func (s *Session) UnsetMacros(names ...string) {
+	for _, name := range names {
+		s.ms.UnsetMacros(bare(name))
+	}
+}
 
 // Helo plays HELO or EHLO.
 func (s *Session) Helo(name string) *Step {
