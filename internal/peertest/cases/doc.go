@@ -19,8 +19,9 @@
 //	filter STAGE#2 [TEXT] accept
 //
 // STAGE is negotiate, connect, helo, mail, rcpt, data, header, eoh, body, end,
-// abort or unknown; #2 the second call of it on a connection; TEXT limits the
-// line to calls with an argument that contains it. The actions are
+// abort or unknown; #2 means the second call of it on a connection, @2 (before
+// that) the second connection; TEXT limits the line to calls with an argument that
+// contains it. The actions are
 //
 //	continue, accept, reject, tempfail, discard, skip: the reply
 //	nil: no reply; panic: as it says; hang: until the MTA gives up; sleep 1s

@@ -66,7 +66,7 @@ func (c *Case) Check(mta string, o Outcome, profile bool) []string {
 		if len(want) == 1 && want[0] == "" && got == nil {
 			continue // "key:" alone says that there is none
 		}
-		if profile && c.excused(key) {
+		if profile && c.excuse(key) != "" {
 			continue
 		}
 		if !slices.Equal(got, want) {
@@ -76,22 +76,27 @@ func (c *Case) Check(mta string, o Outcome, profile bool) []string {
 	return out
 }
 
-// Diff returns what two outcomes of a case differ in, but for what is excused.
-func (c *Case) Diff(real, profile Outcome) []string {
+// Diff returns what two outcomes of a case differ in, and the keys of excuses for
+// what is not among that.
+func (c *Case) Diff(real, profile Outcome) (diffs, excused []string) {
 	var keys []string
 	for _, l := range append(slices.Clone(real), profile...) {
 		if !slices.Contains(keys, l.key) {
 			keys = append(keys, l.key)
 		}
 	}
-	var out []string
 	for _, key := range keys {
 		r, p := real.values(key), profile.values(key)
-		if !slices.Equal(r, p) && !c.excused(key) {
-			out = append(out, fmt.Sprintf("%s:\n\t\treal    %s\n\t\tprofile %s", key, strings.Join(r, "\n\t\t        "), strings.Join(p, "\n\t\t        ")))
+		if slices.Equal(r, p) {
+			continue
 		}
+		if e := c.excuse(key); e != "" {
+			excused = append(excused, e)
+			continue
+		}
+		diffs = append(diffs, fmt.Sprintf("%s:\n\t\treal    %s\n\t\tprofile %s", key, strings.Join(r, "\n\t\t        "), strings.Join(p, "\n\t\t        ")))
 	}
-	return out
+	return diffs, excused
 }
 
 // A delivery is a message as it left the MTA, or as it is held.
@@ -125,6 +130,7 @@ type normalizer struct{ replace []string }
 var (
 	datePattern = regexp.MustCompile(`[A-Z][a-z]{2}, +\d+ [A-Z][a-z]{2} 20[2-9]\d \d\d:\d\d:\d\d (?:[-+]\d{4}(?: \([A-Z]+\))?|GMT)`)
 	madeUpID    = regexp.MustCompile(`<\d{12,14}\.(?:<id>|[0-9A-Za-z]+)@<host>>`)
+	hangPattern = regexp.MustCompile(`(no answer within )[\d.]+m?s`)
 	portPattern = regexp.MustCompile(`(\[127\.0\.0\.1\]:)\d+`)
 )
 
@@ -140,6 +146,7 @@ func (n *normalizer) normalize(o Outcome) Outcome {
 		v := r.Replace(l.value)
 		v = datePattern.ReplaceAllString(v, "<date>")
 		v = madeUpID.ReplaceAllString(v, "<made-up>")
+		v = hangPattern.ReplaceAllString(v, "${1}<time>")
 		v = portPattern.ReplaceAllString(v, "${1}<port>")
 		if strings.HasSuffix(l.key, " {client_port}") && v != "0" || strings.HasSuffix(l.key, " {daemon_port}") {
 			v = "<port>"

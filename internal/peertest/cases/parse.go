@@ -230,8 +230,13 @@ func (c *Case) applies(mta string) bool {
 // profiled reports whether package mta can play a case.
 func (c *Case) profiled() bool { return !slices.Contains(c.Only, "real") }
 
-// excused reports whether a profile may be wrong about a key, or about all that
-// begin with it.
-func (c *Case) excused(key string) bool {
-	return slices.ContainsFunc(c.Excuses, func(e Excuse) bool { return e.Key == key || strings.HasPrefix(key, e.Key+" ") })
+// excuse returns the key of the excuse for what a profile gets wrong about a key:
+// the key itself, or one that it begins with.
+func (c *Case) excuse(key string) string {
+	for _, e := range c.Excuses {
+		if e.Key == key || strings.HasPrefix(key, e.Key+" ") {
+			return e.Key
+		}
+	}
+	return ""
 }

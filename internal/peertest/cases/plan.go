@@ -33,6 +33,7 @@ type Plan struct {
 // A Rule is one action at a stage.
 type Rule struct {
 	Stage  string
+	Conn   int    // 0 means each connection
 	Nth    int    // 0 means each time
 	Text   string // of the argument
 	Action string
@@ -145,6 +146,12 @@ func (p *Plan) rule(words []string) error {
 			return fmt.Errorf("bad number in %q", words[0])
 		}
 	}
+	var conn string
+	if r.Stage, conn, _ = strings.Cut(r.Stage, "@"); conn != "" {
+		if r.Conn, err = strconv.Atoi(conn); err != nil {
+			return fmt.Errorf("bad number in %q", words[0])
+		}
+	}
 	if _, ok := stageNames[r.Stage]; !ok {
 		return fmt.Errorf("unknown word %q for a filter", r.Stage)
 	}
@@ -193,17 +200,19 @@ func refusal(action string, args []string) (*milter.Refusal, error) {
 
 // A filter is a running filter of a case.
 type filter struct {
-	plan *Plan
-	rec  *record
-	ln   *killable
-	over chan struct{} // closed when the case is over
-	done chan error
-	stop context.CancelFunc
+	plan  *Plan
+	hurry time.Duration
+	rec   *record
+	ln    *killable
+	over  chan struct{} // closed when the case is over
+	done  chan error
+	stop  context.CancelFunc
 }
 
-// serve starts a filter on a listener. It runs until end is called.
-func (p *Plan) serve(ln net.Listener) *filter {
-	f := &filter{plan: p, rec: new(record), ln: &killable{Listener: ln}, over: make(chan struct{}), done: make(chan error, 1)}
+// serve starts a filter on a listener. It runs until end is called. What takes its
+// time takes a part of it only where hurry is above 1.
+func (p *Plan) serve(ln net.Listener, hurry time.Duration) *filter {
+	f := &filter{plan: p, hurry: hurry, rec: new(record), ln: &killable{Listener: ln}, over: make(chan struct{}), done: make(chan error, 1)}
 	long := func(d time.Duration) time.Duration {
 		if d == 0 {
 			return time.Hour
@@ -215,7 +224,7 @@ func (p *Plan) serve(ln net.Listener) *filter {
 		OnFault:          p.Fault,
 		StageTimeout:     long(p.StageTimeout),
 		EndTimeout:       long(p.EndTimeout),
-		ProgressInterval: p.Progress,
+		ProgressInterval: p.Progress / hurry,
 		StopTimeout:      100 * time.Millisecond,
 		Log:              f.rec.logger(),
 	}
@@ -227,8 +236,8 @@ func (p *Plan) serve(ln net.Listener) *filter {
 
 // end stops the filter and returns what it recorded.
 func (f *filter) end() (*record, error) {
-	f.rec.settle(3 * time.Second)
 	close(f.over)
+	f.rec.settle(3 * time.Second)
 	f.stop()
 	select {
 	case err := <-f.done:
@@ -353,7 +362,7 @@ var noReply milter.Reply = new(milter.Refusal)
 
 func (f *filter) do(ctx context.Context, c *connRecord, stage string, nth int, arg string, e *milter.Edits) (reply milter.Reply) {
 	for _, r := range f.plan.Rules {
-		if r.Stage != stage || r.Nth != 0 && r.Nth != nth || !strings.Contains(arg, r.Text) {
+		if r.Stage != stage || r.Conn != 0 && r.Conn != c.number || r.Nth != 0 && r.Nth != nth || !strings.Contains(arg, r.Text) {
 			continue
 		}
 		switch r.Action {
@@ -397,11 +406,16 @@ func acceptAt(stage string) milter.Reply {
 	return milter.AcceptMessage
 }
 
-// wait takes its time, whatever the server thinks of that, unless the MTA is gone.
+// wait takes its time. Where the server is to lose its patience before the MTA
+// does, the hook does not listen to it either.
 func (f *filter) wait(ctx context.Context, d time.Duration) {
+	done := ctx.Done()
+	if f.plan.StageTimeout > 0 || f.plan.EndTimeout > 0 {
+		done = nil
+	}
 	select {
-	case <-time.After(d):
-	case <-ctx.Done():
+	case <-time.After(d / f.hurry):
+	case <-done:
 	case <-f.over:
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +30,9 @@ func (j *Judge) client() *mta.Client {
 		Macros:   map[string]string{},
 		MakeUp:   true,
 		Received: true,
-		Timeouts: mta.Timeouts{Connect: j.setup.command, Write: j.setup.command, Command: j.setup.command, Content: j.setup.content},
 	}
+	command, content := j.setup.command/j.hurry(), j.setup.content/j.hurry()
+	c.Timeouts = mta.Timeouts{Connect: command, Write: command, Command: command, Content: content}
 	// All mail goes to one host, by the mailer that the real ones have for it.
 	c.Route = func(addr string) (string, string, string) {
 		if addr == "" {
@@ -40,6 +42,7 @@ func (j *Judge) client() *mta.Client {
 	}
 	if j.Kind == peertest.Postfix {
 		c.Profile = mta.Postfix
+		c.Macros["client_connections"] = "0" // nobody counts
 		c.Route = func(addr string) (string, string, string) { return "smtp", "[127.0.0.1]:25", addr }
 	}
 	if err := c.Failure.UnmarshalText([]byte(j.setup.action)); err != nil {
@@ -88,7 +91,7 @@ type profileServer struct {
 	c         *Case
 	client    *mta.Client
 	session   *mta.Session
-	closed    bool
+	user      bool // the client has logged in
 	delivered []delivery
 	held      []delivery
 }
@@ -148,6 +151,10 @@ func (s *profileServer) command(line string) (answer, error) {
 		return s.answer(250, out, err)
 	case "MAIL":
 		addr, params := cutPath(arg)
+		s.session.UnsetMacros("auth_author")
+		if i := slices.IndexFunc(params, func(p string) bool { return strings.HasPrefix(p, "AUTH=") }); i >= 0 && s.user {
+			s.session.SetMacros(map[string]string{"auth_author": params[i][len("AUTH="):]})
+		}
 		out, err := s.session.Mail(s.ctx, addr, params...)
 		return s.answer(250, out, err)
 	case "RCPT":
@@ -219,19 +226,25 @@ func (s *profileServer) data(text string) (answer, error) {
 		}
 		return s.answer(0, out, err)
 	}
-	if res.Verdict != mta.Discard && len(res.Envelope.Rcpts) > 0 {
-		d := delivery{from: s.path(res.Envelope.From, res.Envelope.FromArgs), mail: &peertest.Mail{Data: res.Message.Bytes()}}
-		for _, r := range res.Envelope.Rcpts {
-			d.to = append(d.to, s.path(r.Address, r.Args))
-		}
-		if res.Quarantine != nil {
-			d.reason = *res.Quarantine
-			s.held = append(s.held, d)
-		} else {
-			s.delivered = append(s.delivered, d)
-		}
-	}
+	s.keep(res)
 	return answer{250, nil}, nil
+}
+
+// keep puts a message that was taken where it belongs.
+func (s *profileServer) keep(res *mta.Result) {
+	if res.Verdict == mta.Discard || len(res.Envelope.Rcpts) == 0 {
+		return
+	}
+	d := delivery{from: s.path(res.Envelope.From, res.Envelope.FromArgs), mail: &peertest.Mail{Data: res.Message.Bytes()}}
+	for _, r := range res.Envelope.Rcpts {
+		d.to = append(d.to, s.path(r.Address, r.Args))
+	}
+	if res.Quarantine != nil {
+		d.reason = *res.Quarantine
+		s.held = append(s.held, d)
+		return
+	}
+	s.delivered = append(s.delivered, d)
 }
 
 func (s *profileServer) path(addr string, args []string) string {
@@ -242,11 +255,23 @@ func (s *profileServer) raw(string) error { return nil }
 
 func (s *profileServer) startTLS() (answer, error) {
 	err := s.session.StartTLS(s.ctx)
-	s.session.SetMacros(map[string]string{"tls_version": "TLSv1.2", "cipher": "ECDHE-ECDSA-AES128-GCM-SHA256", "cipher_bits": "128", "verify": "NO"})
+	macros := map[string]string{"tls_version": "TLSv1.2", "cipher": "ECDHE-ECDSA-AES128-GCM-SHA256", "cipher_bits": "128"}
+	if s.client.Profile == mta.Sendmail {
+		macros["cert_subject"], macros["cert_issuer"] = "", "" // of a client without a certificate
+	}
+	s.session.SetMacros(macros)
 	return s.answer(220, mta.Outcome{}, err)
 }
 
-func (s *profileServer) auth(user, _ string) (answer, error) {
+func (s *profileServer) auth(user, password string) (answer, error) {
+	if password != "secret" {
+		text := "535 5.7.0 authentication failed"
+		if s.client.Profile == mta.Postfix {
+			text = "535 5.7.8 Error: authentication failed: authentication failure"
+		}
+		return answer{535, []string{text}}, nil
+	}
+	s.user = true
 	macros := map[string]string{"auth_type": "PLAIN", "auth_authen": user}
 	if s.client.Profile == mta.Postfix {
 		macros["auth_authen"] += "@" + host
@@ -259,8 +284,12 @@ func (s *profileServer) auth(user, _ string) (answer, error) {
 
 func (s *profileServer) hangUp() error { return s.session.Lost(s.ctx) }
 
-func (s *profileServer) local(*letter) error {
-	return errors.New("package mta has no local submission")
+func (s *profileServer) local(l *letter) (ok bool, err error) {
+	res, err := s.client.SendLocal(s.ctx, mta.Mail{From: l.from, Rcpts: l.to, Data: []byte(l.message())})
+	if err == nil && res.Reply == nil {
+		s.keep(res)
+	}
+	return err == nil, err
 }
 
 func (s *profileServer) refuseNext(string, string, string) {}

@@ -25,6 +25,7 @@ type record struct {
 // A connRecord is what a filter saw on one connection.
 type connRecord struct {
 	rec     *record
+	number  int // 1 for the first
 	session *milter.Session
 	calls   []string
 	count   map[string]int
@@ -39,6 +40,7 @@ func (r *record) open(s *milter.Session) *connRecord {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.conns = append(r.conns, c)
+	c.number = len(r.conns)
 	r.open_++
 	return c
 }

@@ -98,7 +98,7 @@ type server interface {
 	startTLS() (answer, error)
 	auth(user, password string) (answer, error)
 	hangUp() error
-	local(l *letter) error
+	local(l *letter) (ok bool, err error)
 	refuseNext(verb, text, reply string)
 }
 
@@ -137,7 +137,13 @@ func (p *player) steps(steps []Step) error {
 		if err != nil {
 			return err
 		}
-		return p.s.local(l)
+		ok, err := p.s.local(l)
+		if ok {
+			p.taken++
+		} else {
+			p.refused = append(p.refused, line{"refused", "local"})
+		}
+		return err
 	}
 	a, err := p.s.dial(where)
 	if err != nil {

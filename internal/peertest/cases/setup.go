@@ -15,8 +15,11 @@ type setup struct {
 
 var setups = map[string]setup{
 	"":           {filters: 1, network: "unix", action: "tempfail"},
-	"accept":     {filters: 1, network: "inet6", action: "accept"},
-	"reject":     {filters: 1, network: "inet", action: "reject"},
+	"hang":       {filters: 1, network: "unix", action: "tempfail"}, // for hooks that do
+	"inet":       {filters: 1, network: "inet", action: "tempfail"},
+	"inet6":      {filters: 1, network: "inet6", action: "tempfail"},
+	"accept":     {filters: 1, network: "unix", action: "accept"},
+	"reject":     {filters: 1, network: "unix", action: "reject"},
 	"shutdown":   {filters: 1, network: "unix", action: "shutdown"},
 	"quarantine": {filters: 1, network: "unix", action: "quarantine", only: "postfix"},
 	"two":        {filters: 2, network: "unix", action: "tempfail"},
