@@ -97,9 +97,10 @@ func (c *benchCmd) Run(std stdio) error {
 	stopProgress := b.progress(ctx, std.err)
 	res := b.run(ctx)
 	stopProgress()
-	if c.JSON {
+	switch {
+	case c.JSON:
 		err = json.NewEncoder(std.out).Encode(res)
-	} else {
+	case res.Messages > 0 || res.Errors == 0: // or there is nothing to show
 		err = res.print(std.out)
 	}
 	switch {

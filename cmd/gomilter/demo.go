@@ -108,12 +108,13 @@ func (c *demoCmd) Run(std stdio) error {
 
 // play sends the mails through a filter and says whether each came out as it should.
 func (c *demoCmd) play(ctx context.Context, std stdio, filter func(*milter.Session) milter.Hooks, mails []demoMail) error {
-	dir := c.Deliver
+	dir, remove := c.Deliver, ""
 	if dir == "" {
 		var err error
 		if dir, err = os.MkdirTemp("", "gomilter-demo-"); err != nil {
 			return exit(exitCantCreate, err)
 		}
+		remove = "\nand delete it when you have seen it:\n  rm -r " + dir
 		dir = filepath.Join(dir, "Maildir")
 	}
 	dir, err := filepath.Abs(dir)
@@ -181,13 +182,13 @@ func (c *demoCmd) play(ctx context.Context, std stdio, filter func(*milter.Sessi
 %d messages were sent, %d delivered, %d refused: all as it should be.
 
 Look at what was delivered:
-  cat %s/new/*
+  cat %s/new/*%s
 Attach the same filter to your own mail server:
   gomilter serve --socket unix:/run/gomilter/gomilter.sock
   gomilter config postfix --socket unix:/run/gomilter/gomilter.sock    # or: config sendmail
 Or see what any milter makes of a message of yours:
   gomilter mta --socket SPEC message.eml
-`, len(mails), delivered, len(mails)-delivered, dir)
+`, len(mails), delivered, len(mails)-delivered, dir, remove)
 	return nil
 }
 

@@ -43,10 +43,11 @@ func printResult(w io.Writer, res *mta.Result) {
 		if i == 0 {
 			label = "milters"
 		}
-		row(label, "%s  %s, %.1f ms", f.Name, f.Decision, f.Milliseconds)
+		decision := f.Decision.String()
 		if f.Why != "" {
-			row("", "  %s", f.Why)
+			decision = "failed" // standard error says how
 		}
+		row(label, "%s  %s, %.1f ms", f.Name, decision, f.Milliseconds)
 	}
 	switch {
 	case len(res.Edits) == 0 && res.Verdict == mta.Accept:

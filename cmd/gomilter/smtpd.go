@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,7 @@ type delivery struct {
 	res   *mta.Result
 	queue string
 	path  string // of the file delivered or held, "" for none
+	why   string // of a verdict that is not the milters'
 }
 
 const (
@@ -147,7 +149,8 @@ type smtpConn struct {
 	ctx, stop context.Context
 	done      func()
 
-	busy atomic.Bool // with a transaction
+	busy     atomic.Bool // with a transaction
+	tooLarge atomic.Bool // the SMTP library refused its message
 
 	// The SMTP library reads BDAT and feeds us in different goroutines.
 	mu     sync.Mutex
@@ -165,6 +168,13 @@ func (c *smtpConn) Write(b []byte) (int, error) {
 	}
 	if _, err := c.Conn.Write(b); err != nil {
 		return 0, err
+	}
+	if line, ok := bytes.CutSuffix(b, []byte("\r\n")); ok && bytes.HasPrefix(line, []byte("552 5.3.4 Max")) {
+		if c.busy.Load() {
+			c.tooLarge.Store(true) // Reset follows, and tells
+		} else { // at MAIL, of which the library tells us nothing
+			c.srv.log.Info("message", "client", c.RemoteAddr(), "verdict", mta.Reject, "reply", printable(string(line)))
+		}
 	}
 	if c.hangup.Load() && bytes.HasPrefix(b, []byte("421 ")) {
 		c.Conn.Close()
@@ -263,6 +273,10 @@ func (s *smtpSession) Mail(from string, o *smtp.MailOptions) error {
 	s.c.mu.Lock()
 	defer s.c.mu.Unlock()
 	nested := s.open
+	if !nested {
+		s.c.queue = ""
+		s.c.tooLarge.Store(false)
+	}
 	err := s.reply(s.c.m.Mail(s.c.ctx, "<"+from+">", mailParams(o)...))
 	switch {
 	case nested:
@@ -351,18 +365,33 @@ func (s *smtpSession) Logout() error {
 	return nil
 }
 
-// drop tells of a transaction that the client gives up.
+// drop tells of a transaction that came to no verdict of the milters: the client
+// gave it up, or the SMTP library refused it.
 func (s *smtpSession) drop() {
-	if s.open && !s.told {
-		s.tell(delivery{res: s.c.m.Result()})
+	if !s.open || s.told {
+		return
 	}
+	d := delivery{res: s.c.m.Result(), queue: s.c.queue}
+	switch {
+	case s.c.tooLarge.Load():
+		d.res.Verdict, d.res.Stage = mta.Reject, mta.StageBody.String()
+		d.res.Reply = &mta.Reply{Code: 552, Enhanced: "5.3.4", Text: []string{"Max message size exceeded"}}
+		d.why = "larger than --max-size"
+	case refusal(d.res) == nil, slices.ContainsFunc(d.res.Recipients, func(r mta.Recipient) bool { return r.Reply == nil }):
+		d.res.Verdict, d.res.Stage, d.res.Reply = mta.Continue, "", nil
+		d.why = "the client gave the message up"
+	}
+	s.tell(d)
 }
 
 // tell tells how a transaction ended.
 func (s *smtpSession) tell(d delivery) {
 	s.told = true
 	facts := []any{"queue", d.queue, "client", s.c.RemoteAddr(), "from", d.res.Envelope.From,
-		"rcpts", d.res.Envelope.Addresses(), "verdict", d.res.Verdict}
+		"rcpts", d.res.Envelope.Addresses(), "verdict", verdictText(d.res.Verdict)}
+	if d.why != "" {
+		facts = append(facts, "why", d.why)
+	}
 	if r := refusal(d.res); r != nil {
 		facts = append(facts, "reply", replyText(r))
 	}
@@ -384,6 +413,14 @@ func (s *smtpSession) tell(d delivery) {
 	if s.c.srv.done != nil {
 		s.c.srv.done(d)
 	}
+}
+
+// verdictText names a verdict; Continue is none.
+func verdictText(v mta.Verdict) string {
+	if v == mta.Continue {
+		return "none"
+	}
+	return v.String()
 }
 
 // mailParams returns the parameters of MAIL as the client may have written them.
