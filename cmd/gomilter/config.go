@@ -68,7 +68,7 @@ func (c *configPostfixCmd) Run(std stdio) error {
 			facts["Better"] = filepath.Join(c.QueueDirectory, "gomilter", filepath.Base(ep.path))
 		}
 	case strings.Contains(ep.host, ":"):
-		facts["Spec"] = fmt.Sprintf("inet:[%s]:%s", ep.host, ep.port)
+		facts["Spec"], facts["Inet6"] = fmt.Sprintf("inet:[%s]:%s", ep.host, ep.port), true
 	default:
 		facts["Spec"] = fmt.Sprintf("inet:%s:%s", ep.host, ep.port)
 	}
@@ -128,6 +128,8 @@ O InputMailFilters={{.Name}}
 X{{.Name}}, S={{.Spec}}, F=T, T=C:5m;S:20s;R:5m;E:5m
 
 Where InputMailFilters names others already, add {{.Name}} behind them: O InputMailFilters=other,{{.Name}}
+A sendmail.cf made without any filter has no "O Milter.macros" lines: a milter then gets no queue id and no
+user unless it asks for them, as gomilter serve does.
 {{- if .Path}}
 
 ## The socket
@@ -174,6 +176,9 @@ milter_content_timeout = 300s
 
 Where smtpd_milters names others already, add this one behind them, with a comma between.
 Then: postfix check && postfix reload
+{{- if .Inet6}}
+Postfix uses IPv6 only with inet_protocols = all.
+{{- end}}
 {{- if .Inside}}
 
 ## The socket
