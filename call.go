@@ -24,19 +24,19 @@ func (c *conn) call(st Stage) (a *answer, err error) {
 	case StageHelo:
 		r = c.hooks.Helo(c.connScope.Load(), c.arg)
 	case StageMail:
-		r = c.hooks.Mail(c.msgScope.Load(), &c.mail)
+		r = c.hooks.Mail(c.msgScope.Load(), &c.tx.mail)
 	case StageRcpt:
-		r = c.hooks.Rcpt(c.msgScope.Load(), &c.rcpt)
+		r = c.hooks.Rcpt(c.msgScope.Load(), &c.tx.rcpt)
 	case StageData:
 		r = c.hooks.Data(c.msgScope.Load())
 	case StageHeader:
-		r = c.hooks.Header(c.msgScope.Load(), &c.header)
+		r = c.hooks.Header(c.msgScope.Load(), &c.tx.header)
 	case StageEndOfHeaders:
 		r = c.hooks.EndOfHeaders(c.msgScope.Load())
 	case StageBody:
 		r = c.hooks.Body(c.msgScope.Load(), c.arg)
 	case StageEnd:
-		r = c.hooks.End(c.msgScope.Load(), c.edits)
+		r = c.hooks.End(c.msgScope.Load(), &c.tx.edits)
 	case StageUnknown:
 		r = c.hooks.Unknown(c.connScope.Load(), c.arg)
 	}

@@ -54,11 +54,8 @@ type conn struct {
 	watched watched     // the watcher's
 	client  Client
 	helo    []byte
-	mail    Mail
-	rcpt    Rcpt
-	header  Header
-	arg     []byte // of HELO, UNKNOWN and BODY
-	edits   *Edits
+	arg     []byte       // of HELO, UNKNOWN and BODY
+	tx      *transaction // the message, or the last one
 
 	connScope atomic.Pointer[scope]
 	msgScope  atomic.Pointer[scope]
@@ -80,10 +77,9 @@ type conn struct {
 
 // States of a connection between messages, as the watcher sees them.
 const (
-	connBusy   = iota // a message is open, or a command is carried out
-	connIdle          // it waits for a command
-	connIdling        // it did so at the last look already
-	connCalm          // and was told to save memory
+	connBusy = iota // a message is open, or a command is carried out
+	connIdle        // it waits for a command
+	connCalm        // and was told to save memory
 )
 
 // maxGathered bounds the answers gathered for an MTA that sends commands without
@@ -189,6 +185,8 @@ func (c *conn) rearm() error {
 	if c.inMessage || c.set.stopping.Load() {
 		return nil
 	}
+	c.wc.SetOut(nil)
+	c.tx = nil
 	return errNudged
 }
 
@@ -414,7 +412,7 @@ func (c *conn) ask(st Stage, owed *answer) (*answer, error) {
 	c.fault(err)
 	switch st {
 	case StageEnd:
-		c.edits.drop()
+		c.tx.edits.drop()
 	case StageUnknown:
 		return c.srv.unknownFaultAnswer(), nil
 	}

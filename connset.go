@@ -81,7 +81,7 @@ func (set *connSet) add(nc net.Conn) {
 	c.wc = wire.NewConn(nc, maxFirstFrame, or(s.FrameTimeout, defaultFrameTimeout), or(s.WriteTimeout, defaultWriteTimeout))
 	c.wc.SetFrameTimeout(or(s.FrameTimeout, defaultFrameTimeout))
 	c.wc.SetBudget(set.budget)
-	c.session.c, c.rcpt.s = c, &c.session
+	c.session.c = c
 	c.client.Family = FamilyUnknown
 	c.connScope.Store(newScope(set.ctx))
 
@@ -150,9 +150,8 @@ func (set *connSet) closeEmpty() {
 	}
 }
 
-// busy appends the connections in which a hook runs. It wakes those that have
-// waited for a command since the look before, to let them save memory. While the
-// server stops, it wakes all that wait between messages, again and again, as one
+// busy appends the connections in which a hook runs. It wakes those that wait for
+// a command, once, to let them save memory. While the server stops, it wakes all that wait between messages, again and again, as one
 // that is about to wait moves its own deadline.
 func (set *connSet) busy(to []*conn) []*conn {
 	set.mu.Lock()
@@ -165,8 +164,7 @@ func (set *connSet) busy(to []*conn) []*conn {
 			to = append(to, c)
 		case stopping && c.idle.Load() != connBusy:
 			c.nudge()
-		case c.idle.CompareAndSwap(connIdle, connIdling):
-		case c.idle.CompareAndSwap(connIdling, connCalm):
+		case c.idle.CompareAndSwap(connIdle, connCalm):
 			c.nudge()
 		}
 	}

@@ -15,10 +15,10 @@ func (c *conn) onMessage(st Stage, p []byte) error {
 	switch st {
 	case StageMail:
 		c.macros.begin(st)
-		c.mail.raw, c.mail.params, err = wire.Envelope(p)
+		c.tx.mail.raw, c.tx.mail.params, err = wire.Envelope(p)
 	case StageRcpt:
 		c.macros.begin(st)
-		c.rcpt.raw, c.rcpt.params, err = wire.Envelope(p)
+		c.tx.rcpt.raw, c.tx.rcpt.params, err = wire.Envelope(p)
 		if c.rcpts++; c.srv.maxRcpts() > 0 && c.rcpts > c.srv.maxRcpts() {
 			limit = rcptLimitAnswer
 			if c.rcpts == c.srv.maxRcpts()+1 {
@@ -28,10 +28,10 @@ func (c *conn) onMessage(st Stage, p []byte) error {
 	case StageData:
 		c.macros.begin(st)
 	case StageHeader:
-		c.header.name, c.header.value, err = wire.Header(p)
+		c.tx.header.name, c.tx.header.value, err = wire.Header(p)
 		c.headers++
 		c.headerBytes += len(p)
-		c.seen.add(c.header.name)
+		c.seen.add(c.tx.header.name)
 		if n, size := c.srv.maxHeaders(), c.srv.maxHeaderBytes(); n > 0 && c.headers > n || size > 0 && c.headerBytes > size {
 			limit = headerLimitAnswer
 			if c.msgVerdict != limit {
@@ -95,7 +95,7 @@ func (c *conn) onEnd(p []byte) error {
 	if err != nil {
 		return err
 	}
-	e := c.edits
+	e := &c.tx.edits
 	e.close()
 	c.inMessage = false
 	if a.code == wire.ReplyContinue || a.code == wire.ReplyAccept {
@@ -146,18 +146,25 @@ func (c *conn) finishBody(body io.Reader, a *answer) error {
 	return nil
 }
 
+// A transaction is what hooks are given of one message. It is new for each, so that
+// what a goroutine of the filter keeps of it is nobody else's later.
+type transaction struct {
+	scope  scope
+	edits  Edits
+	mail   Mail
+	rcpt   Rcpt
+	header Header
+}
+
 // startMessage begins a message, by MAIL or by the first step of one that the
 // filter asked to see.
 func (c *conn) startMessage() {
 	c.inMessage = true
-	t := &struct {
-		scope scope
-		edits Edits
-	}{}
-	t.scope.parent = c.set.ctx
+	t := &transaction{scope: scope{parent: c.set.ctx}, rcpt: Rcpt{s: &c.session},
+		header: Header{leadingSpace: c.granted.Protocol&wire.LeadingSpace != 0}}
 	t.edits.c = c
 	c.msgScope.Store(&t.scope)
-	c.edits = &t.edits
+	c.tx = t
 	c.msgVerdict, c.skipBody, c.shown, c.aborting = nil, false, false, false
 	c.rcpts, c.headers, c.headerBytes = 0, 0, 0
 	c.seen = nameSet{}
@@ -172,7 +179,7 @@ func (c *conn) endMessage() {
 	if s := c.msgScope.Swap(nil); s != nil {
 		s.end(context.Canceled)
 	}
-	c.edits.close()
+	c.tx.edits.close()
 	c.msgVerdict = nil
 	c.macros.endMessage(c.granted.Protocol)
 }

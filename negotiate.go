@@ -86,7 +86,6 @@ func (c *conn) negotiate(offer *wire.Negotiation) (answer wire.Negotiation, err 
 	}
 	c.granted = agreed(&answer)
 	c.silent = n.Protocol & wire.NoReplies
-	c.header.leadingSpace = answer.Protocol&wire.LeadingSpace != 0
 	return answer, nil
 }
 

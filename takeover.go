@@ -13,8 +13,8 @@ import (
 func (c *conn) takeOver(st Stage) {
 	c.wmu.Lock() // wait for progress under way
 	c.wmu.Unlock()
-	if c.edits != nil {
-		c.edits.close()
+	if c.tx != nil {
+		c.tx.edits.close()
 	}
 	n := c.successor()
 	if c.ending || !c.set.replace(c, n) {
@@ -41,7 +41,7 @@ func (c *conn) successor() *conn {
 		granted: c.granted, silent: c.silent, phase: c.phase, afterUnknown: c.afterUnknown,
 		connVerdict: c.connVerdict, told: c.told, client: c.client, helo: bytes.Clone(c.helo),
 		macros: c.macros.clone(), limits: c.limits}
-	n.session.c, n.rcpt.s = n, &n.session
+	n.session.c = n
 	n.postfix.Store(c.postfix.Load())
 	n.connScope.Store(newScope(c.set.ctx))
 	if c.inMessage || c.pending == StageEnd { // whose verdict may be on its way

@@ -13,6 +13,7 @@ func (set *connSet) watch(quit <-chan struct{}) {
 	tick := time.NewTicker(set.srv.tick())
 	defer tick.Stop()
 	var busy []*conn
+	began := time.Now()
 	for {
 		select {
 		case <-quit:
@@ -20,7 +21,7 @@ func (set *connSet) watch(quit <-chan struct{}) {
 		case now := <-tick.C:
 			busy = set.busy(busy[:0])
 			for _, c := range busy {
-				set.guardedLook(c, now)
+				set.guardedLook(c, now.Sub(began))
 			}
 			clear(busy)
 		}
@@ -28,17 +29,17 @@ func (set *connSet) watch(quit <-chan struct{}) {
 }
 
 // guardedLook survives what the filter's logger does.
-func (set *connSet) guardedLook(c *conn, now time.Time) {
+func (set *connSet) guardedLook(c *conn, now time.Duration) {
 	defer func() { recover() }()
 	c.look(&c.watched, now)
 }
 
-// watched is what the watcher remembers of a connection.
+// watched is what the watcher remembers of a connection; times since it began.
 type watched struct {
 	word     uint64
-	since    time.Time     // when the word was first seen
-	last     time.Time     // when it was last seen
-	progress time.Time     // when progress was last sent
+	since    time.Duration // when the word was first seen
+	last     time.Duration // when it was last seen
+	progress time.Duration // when progress was last sent
 	ended    bool          // the scope was ended
 	answers  uint32        // written to the MTA when spent began to count
 	spent    time.Duration // by slow hooks before this one, since then
@@ -47,7 +48,7 @@ type watched struct {
 // look acts on a hook that was running at the last look already. What slow hooks
 // took since the MTA last got an answer counts together: when they are silent, it
 // may be waiting for all of them.
-func (c *conn) look(w *watched, now time.Time) {
+func (c *conn) look(w *watched, now time.Duration) {
 	v, st, mode := c.guard.load()
 	if mode != modeRunning && mode != modeWriting {
 		return
@@ -55,14 +56,14 @@ func (c *conn) look(w *watched, now time.Time) {
 	if v != w.word {
 		fresh := watched{word: v, since: now, answers: c.answered.Load()}
 		if w.word != 0 && w.answers == fresh.answers && st != StageClose {
-			fresh.spent = w.spent + w.last.Sub(w.since)
+			fresh.spent = w.spent + w.last - w.since
 		}
-		fresh.progress = now.Add(-fresh.spent)
+		fresh.progress = now - fresh.spent
 		*w = fresh
 	}
 	w.last = now
 	s := c.srv
-	age := now.Sub(w.since) + w.spent
+	age := now - w.since + w.spent
 	limit := s.stageTimeout()
 	if st == StageEnd {
 		limit = s.endTimeout()
@@ -83,7 +84,7 @@ func (c *conn) look(w *watched, now time.Time) {
 	case aborted && c.msgScope.Load() != nil:
 		w.ended = true
 		c.endScope(v, &c.msgScope, context.Canceled)
-	case c.mayProgress(st, mode) && now.Sub(w.progress) >= s.progressInterval():
+	case c.mayProgress(st, mode) && now-w.progress >= s.progressInterval():
 		w.progress = now
 		c.set.wg.Go(func() { c.sendProgress(v) })
 	}
