@@ -36,6 +36,9 @@ func NewReal(t testing.TB, kind peertest.Kind, name string) *Judge {
 			ConnectTimeout: s.command, CommandTimeout: s.command, ContentTimeout: s.content,
 		})
 	}
+	if s.version != 0 {
+		cfg.Extra = map[peertest.Kind][]string{kind: {fmt.Sprintf("milter_protocol = %d", s.version)}}
+	}
 	if name == "" {
 		cfg.NonSMTPMilters = cfg.Milters
 		cfg.FilterBounces, cfg.TLS, cfg.IPv6, cfg.Submission = true, true, true, true
@@ -222,7 +225,10 @@ func heldFor(kind peertest.Kind, reason string) string {
 // path shows an address with its parameters, but for those that MTAs make up:
 // of ORCPT those in cases that do not mention it.
 func path(p peertest.Path, c *Case) string {
-	text := "<" + printable(p.Addr) + ">"
+	text := "<>"
+	if p.Addr != "" {
+		text = "<" + printable(p.Addr) + ">"
+	}
 	for _, s := range slices.Sorted(slices.Values(p.Params)) {
 		switch name, value, _ := strings.Cut(s, "="); name {
 		case "SIZE", "BODY":

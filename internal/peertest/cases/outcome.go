@@ -63,8 +63,8 @@ func (c *Case) Check(mta string, o Outcome, profile bool) []string {
 	var out []string
 	for _, key := range keys {
 		got, want := o.values(key), want[key]
-		if len(want) == 1 && want[0] == "" && got == nil {
-			continue // "key:" alone says that there is none
+		if len(want) == 1 && want[0] == "(none)" {
+			want = nil
 		}
 		if profile && c.excuse(key) != "" {
 			continue

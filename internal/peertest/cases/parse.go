@@ -126,7 +126,7 @@ func (c *Case) line(line string) error {
 	}
 	switch first {
 	case "setup":
-		c.Setup = words[0]
+		c.Setup = strings.Join(words, " ")
 	case "only":
 		c.Only = append(c.Only, words...)
 	case "shows":

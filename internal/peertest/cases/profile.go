@@ -28,6 +28,7 @@ func (j *Judge) client() *mta.Client {
 		Profile:  mta.Sendmail,
 		Hostname: host,
 		Macros:   map[string]string{},
+		Version:  uint32(j.setup.version),
 		MakeUp:   true,
 		Received: true,
 	}

@@ -224,9 +224,10 @@ func pathText(addr []byte, params iter.Seq[[]byte]) string {
 	return text
 }
 
-// printable returns s itself, or quoted if it has other than visible bytes.
+// printable returns s itself, or quoted if it is empty or has other than visible
+// bytes.
 func printable(s string) string {
-	if q := strconv.Quote(s); len(q) != len(s)+2 {
+	if q := strconv.Quote(s); len(q) != len(s)+2 || s == "" {
 		return q
 	}
 	return s

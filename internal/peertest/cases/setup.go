@@ -10,6 +10,7 @@ type setup struct {
 	action           string // what a failing filter means
 	command, content time.Duration
 	macros           map[string]string // lists of the configuration
+	version          int               // of the protocol; 0 means the newest
 	only             string            // the kind that has it, "" for both
 }
 
@@ -22,6 +23,9 @@ var setups = map[string]setup{
 	"reject":     {filters: 1, network: "unix", action: "reject"},
 	"shutdown":   {filters: 1, network: "unix", action: "shutdown"},
 	"quarantine": {filters: 1, network: "unix", action: "quarantine", only: "postfix"},
+	"version 2":  {filters: 1, network: "unix", action: "tempfail", version: 2, only: "postfix"},
+	"version 3":  {filters: 1, network: "unix", action: "tempfail", version: 3, only: "postfix"},
+	"version 4":  {filters: 1, network: "unix", action: "tempfail", version: 4, only: "postfix"},
 	"two":        {filters: 2, network: "unix", action: "tempfail"},
 	// Both count whole seconds, Sendmail by the clock: less than 3 is unreliable.
 	"slow": {filters: 1, network: "unix", action: "tempfail", command: 3 * time.Second, content: 5 * time.Second},
