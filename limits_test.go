@@ -180,9 +180,11 @@ func TestConnectionLimit(t *testing.T) {
 
 func TestBusyAnswers(t *testing.T) {
 	s := filter(Hooks{})
-	s.MaxConns = 1
+	s.MaxConns = 8 // so many more are answered
 	ln := serve(t, s)
-	ln.dial(t)
+	for range s.MaxConns {
+		ln.dial(t)
+	}
 	busy := "<" + busyFrame
 	p := ln.dial(t)
 	p.talk(">"+heloFrame, busy) // even before an offer
