@@ -92,13 +92,13 @@ func judge(t *testing.T, j *Judge, c *Case) Outcome {
 	t.Helper()
 	out, err := j.Play(t, c)
 	if err != nil {
-		t.Errorf("%s: %s: %v\n%s", c.Place, j, err, out)
+		t.Errorf("%s: %s: %v\n%s", c, j, err, out)
 	}
 	if *show {
 		t.Logf("%s on %s\n%s", c.Name, j, out)
 	}
 	for _, d := range c.Check(string(j.Kind), out, j.mta == nil) {
-		t.Errorf("%s: %s: %s", c.Place, j, d)
+		t.Errorf("%s: %s: %s", c, j, d)
 	}
 	return out
 }
@@ -123,7 +123,7 @@ func TestDifferencesAreDocumented(t *testing.T) {
 		}
 		differs := slices.ContainsFunc(c.Wants, func(w Want) bool { return w.MTA != "" })
 		if differs && len(c.Shows) == 0 && c.applies("sendmail") && c.applies("postfix") {
-			t.Errorf("%s: %s: the MTAs differ, and no id of a difference is given", c.Place, c.Name)
+			t.Errorf("%s: the MTAs differ, and no id of a difference is given", c)
 		}
 	}
 	documented := make(map[string]bool)

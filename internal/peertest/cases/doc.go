@@ -61,8 +61,9 @@
 //	postfix  key: value
 //
 // An outcome is a list of such lines. The values given for a key must be all that
-// the outcome has for it; (none) says that it has none. Of refused, fault, error and held none is expected
-// unless given, and of delivered as many as messages were answered with 250.
+// the outcome has for it; (none) says that it has none. Of refused, fault, error
+// and held none is expected unless given, and of delivered as many as messages were
+// answered with 250.
 //
 //	refused         MAIL 550 5.7.1 no      each refusal; the second MAIL is MAIL2
 //	replies         banner 220, EHLO 250   all codes

@@ -24,6 +24,9 @@ type Case struct {
 	text    string // its lines
 }
 
+// String returns where the case stands and its name.
+func (c *Case) String() string { return c.Place + ": " + c.Name }
+
 // An Excuse names what a profile may get wrong in a case.
 type Excuse struct{ ID, Key string }
 
@@ -144,6 +147,11 @@ func (c *Case) line(line string) error {
 		s := Step{Verb: words[0], Args: words[1:], Line: rest}
 		if strings.ToLower(s.Verb) == s.Verb && !slices.Contains(clientWords, s.Verb) {
 			return fmt.Errorf("the client cannot %q", s.Verb)
+		}
+		if s.Verb == "letter" || s.Verb == "local" {
+			if _, err := parseLetter(s.Args); err != nil {
+				return err
+			}
 		}
 		c.Steps = append(c.Steps, s)
 	default:

@@ -21,7 +21,7 @@ func TestCasesOnRealMTAs(t *testing.T) {
 		for c := range played {
 			for _, e := range c.Excuses {
 				if !needed[Excuse{c.Name, e.Key}] {
-					t.Errorf("%s: %s: the excuse %s for %q is not needed", c.Place, c.Name, e.ID, e.Key)
+					t.Errorf("%s: the excuse %s for %q is not needed", c, e.ID, e.Key)
 				}
 			}
 		}
@@ -47,11 +47,11 @@ func TestCasesOnRealMTAs(t *testing.T) {
 						}
 						want, err := profile.Play(t, c)
 						if err != nil {
-							t.Errorf("%s: %s: %v", c.Place, profile, err)
+							t.Errorf("%s: %s: %v", c, profile, err)
 						}
 						diffs, excused := c.Diff(out, want)
 						for _, d := range diffs {
-							t.Errorf("%s: %s is not what %s is: %s", c.Place, profile, real, d)
+							t.Errorf("%s: %s is not what %s is: %s", c, profile, real, d)
 						}
 						mu.Lock()
 						defer mu.Unlock()

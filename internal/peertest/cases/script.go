@@ -189,7 +189,7 @@ func (p *player) note(verb string, a answer, err error) (bool, error) {
 	}
 	p.replies = append(p.replies, fmt.Sprintf("%s %d", verb, a.code))
 	if !a.ok() {
-		p.refused = append(p.refused, line{"refused", verb + " " + strings.Join(a.lines, " / ")})
+		p.refused = append(p.refused, line{"refused", verb + " " + strings.TrimRight(strings.Join(a.lines, " / "), " ")})
 	}
 	return a.ok(), nil
 }
