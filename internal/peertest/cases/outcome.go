@@ -151,6 +151,9 @@ func (n *normalizer) normalize(o Outcome) Outcome {
 		if strings.HasSuffix(l.key, " {client_port}") && v != "0" || strings.HasSuffix(l.key, " {daemon_port}") {
 			v = "<port>"
 		}
+		if strings.HasSuffix(l.key, " {client_connections}") && v != "0" {
+			v = "<n>" // those that have just ended may count
+		}
 		o[i].value = v
 	}
 	return o

@@ -28,7 +28,7 @@ var setups = map[string]setup{
 	"version 4":  {filters: 1, network: "unix", action: "tempfail", version: 4, only: "postfix"},
 	"two":        {filters: 2, network: "unix", action: "tempfail"},
 	// Both count whole seconds, Sendmail by the clock: less than 3 is unreliable.
-	"slow": {filters: 1, network: "unix", action: "tempfail", command: 3 * time.Second, content: 5 * time.Second},
+	"slow": {filters: 1, network: "unix", action: "tempfail", command: 3 * time.Second, content: 6 * time.Second},
 	"macros": {filters: 1, network: "unix", action: "tempfail", macros: map[string]string{
 		"connect": "j {client_addr} {client_name} {client_ptr} {client_port} {daemon_port}",
 		"helo":    "{client_addr}", "mail": "i {mail_addr} {client_addr}", "rcpt": "{rcpt_addr} {client_addr}",
