@@ -17,6 +17,7 @@ build:                 ## bin/gomilter, static
 	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gomilter ./cmd/gomilter
 
 test: vet peers        ## everything: unit, race, fuzz seeds, layers, command line, real Sendmail and Postfix
+	$(GO) test -shuffle=on . ./internal/wire # what the race detector hides: allocations
 	$(RACE) -shuffle=on -tags peers -timeout 15m ./...
 
 test-unit: vet         ## the same without real mail servers
