@@ -87,7 +87,16 @@ func (f *filter) failure() Failure {
 	return p
 }
 
-// dial connects to the filter and negotiates.
+// open connects to the filter and negotiates.
+func (f *filter) open(ctx context.Context) error {
+	f.stage = StageNegotiate
+	defer f.clock()()
+	if err := f.dial(ctx); err != nil {
+		return err
+	}
+	return f.negotiate()
+}
+
 func (f *filter) dial(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, f.t.Connect)
 	defer cancel()
@@ -140,7 +149,6 @@ func offered(p Profile, version uint32) wire.Negotiation {
 
 func (f *filter) negotiate() error {
 	f.offer = offered(f.c.Profile, cmp.Or(f.Version, f.c.Version, wire.MaxVersion))
-	f.stage = StageNegotiate
 	f.frame(wire.CmdNegotiate, wire.AppendNegotiation(nil, &f.offer))
 	if err := f.flush(); err != nil {
 		return err

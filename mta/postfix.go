@@ -265,14 +265,7 @@ func (p *postfix) outcome(d decision) Outcome {
 func (p *postfix) connect(ctx context.Context) Outcome {
 	d := goOn
 	for _, f := range p.filters {
-		f.stage = StageNegotiate
-		done := f.clock()
-		err := f.dial(ctx)
-		if err == nil {
-			err = f.negotiate()
-		}
-		done()
-		if err != nil {
+		if err := f.open(ctx); err != nil {
 			d = p.failed(f, err)
 		} else {
 			d = p.event(f, StageConnect, p.connectPayload())

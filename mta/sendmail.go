@@ -271,14 +271,7 @@ func prefixed(r *Reply, to string) *Reply {
 func (m *sendmail) connect(ctx context.Context) Outcome {
 	d := goOn
 	for _, f := range m.filters {
-		f.stage = StageNegotiate
-		done := f.clock()
-		err := f.dial(ctx)
-		if err == nil {
-			err = f.negotiate()
-		}
-		done()
-		if err != nil {
+		if err := f.open(ctx); err != nil {
 			// All are connected to, the first that fails decides.
 			if failed := m.failed(f, err); d.code == wire.ReplyContinue {
 				d = failed
