@@ -47,7 +47,7 @@ func readSendmailQueue(dir string) ([]Queued, error) {
 // space there continues the line before (doc/op/op.me, appendix B).
 func parseSendmailControl(control string) Queued {
 	q := Queued{State: Active}
-	last := byte(0)
+	last, tried := byte(0), false
 	for line := range strings.Lines(control) {
 		line = strings.TrimSuffix(line, "\n")
 		if line == "" {
@@ -64,7 +64,12 @@ func parseSendmailControl(control string) Queued {
 			q.Rcpts = append(q.Rcpts, strings.Trim(addr, "<>"))
 		case 'q': // quarantine reason
 			q.Reason = value
-		case 'M': // what the last attempt ended with
+		case 'N': // attempts so far
+			tried = value != "0"
+		case 'M': // what the last attempt ended with, if there was one
+			if !tried {
+				break
+			}
 			q.State = Deferred
 			if q.Reason == "" {
 				q.Reason = value
