@@ -47,7 +47,7 @@ type conn struct {
 	rcpts        int
 	headers      int
 	headerBytes  int
-	seen         nameSet
+	fields       *fieldNames // of the message, where edits may need them
 
 	macros  macroSlots
 	postfix atomic.Bool // the MTA is known to be Postfix

@@ -39,22 +39,22 @@ var (
 type Edits struct {
 	c *conn
 
-	mu      sync.Mutex
-	over    bool
-	size    int // bytes queued
-	changes []headerChange
-	change  headerChange // just made
-	buf     []byte       // frames of the changes
-	adds    []byte       // frames in the order of the calls
-	env     []byte
-	hold    []byte
-	body    io.Reader
+	mu     sync.Mutex
+	over   bool
+	size   int // bytes queued
+	header []headerEdit
+	buf    []byte // names and values of header
+	env    []byte // frames
+	hold   []byte // frame
+	body   io.Reader
 }
 
-// A headerChange is a CHGHEADER frame in Edits.buf.
-type headerChange struct {
+// A headerEdit is an edit of the header in the order of the calls. Its name and
+// value, as they stand on the wire, are Edits.buf[start:end].
+type headerEdit struct {
+	op         byte // code of the reply it is made for
+	number     uint32
 	name       string
-	index      int
 	start, end int
 }
 
@@ -66,33 +66,30 @@ const appendIndex = 1 << 16
 //
 // name is printable ASCII without ":" (RFC 5322 section 2.2). value is the text
 // behind the colon and a blank; lines of a folded field are joined by LF or CRLF
-// followed by a blank or tab. Nothing in it is encoded or folded.
+// followed by a blank or tab. Nothing in it is encoded or folded, so that a line
+// of more than 998 bytes is refused (RFC 5322 section 2.1.1): Sendmail would cut
+// it.
 //
 // Where Sendmail would itself supply a field of that name (Date, From, Message-ID)
-// and the message has none, this one takes its place. A filter without a Header
-// hook does not know whether it has: then a From, Date or Message-ID added goes
+// and the message has none, this one takes its place. Without a Header hook the
+// server does not know whether it has: then a From, Date or Message-ID added goes
 // before one that is there.
 func (e *Edits) AddHeader(name, value string) error {
 	value, err := checkHeader(name, value)
 	if err != nil {
 		return err
 	}
-	return e.queue(CanAddHeaders, &e.adds, func(b []byte) []byte {
-		if e.c.addsAtEnd(name) {
-			b, at := wire.BeginFrame(b, wire.ReplyAddHeader)
-			return wire.EndFrame(e.appendHeader(b, name, value), at)
-		}
-		b, at := wire.BeginFrame(b, wire.ReplyInsertHeader)
-		return wire.EndFrame(e.appendHeader(appendUint32(b, appendIndex), name, value), at)
-	})
+	return e.queueHeader(CanAddHeaders, wire.ReplyAddHeader, appendIndex, name, value)
 }
 
 // InsertHeader inserts a header field at a position: 0 is the top of the header,
 // above the MTA's own Received field, 1 below that. Larger positions count on in
 // Postfix, while Sendmail keeps the first few below its Received field, because
 // it counts places of fields that it does not show. Past the end means the end.
-// Fields inserted at one position come out in reverse order; positions count what
-// was deleted and inserted here before.
+//
+// Each insertion counts what was deleted and inserted before it, so that fields
+// inserted at one position come out in reverse order, and those at 0, 1 and 2, in
+// the order of the calls, all stand above the Received field.
 //
 // For name and value see AddHeader.
 func (e *Edits) InsertHeader(position int, name, value string) error {
@@ -103,16 +100,17 @@ func (e *Edits) InsertHeader(position int, name, value string) error {
 	if position < 0 {
 		return fmt.Errorf("%w: header position %d is negative", ErrEdit, position)
 	}
-	return e.queue(CanAddHeaders, &e.adds, func(b []byte) []byte {
-		b, at := wire.BeginFrame(b, wire.ReplyInsertHeader)
-		return wire.EndFrame(e.appendHeader(appendUint32(b, uint32(min(position, appendIndex))), name, value), at)
-	})
+	return e.queueHeader(CanAddHeaders, wire.ReplyInsertHeader, uint32(min(position, appendIndex)), name, value)
 }
 
 // ChangeHeader changes the value of the n-th field with the name, 1 being the
 // first that the filter received. The MTA's own Received field is not counted.
-// Where there are fewer, the field is added: at the end by Postfix, before the
-// others of that name by Sendmail. Of several changes to one field the last counts.
+// Where there are fewer, the field is added as by AddHeader. Of several changes to
+// one field the last counts.
+//
+// To know how many there are takes a Header hook and CanAddHeaders. Without, the
+// MTA decides: Postfix adds the field at the end, Sendmail before the others of
+// that name.
 //
 // The blank behind the colon is not part of value, whether or not
 // Hooks.LeadingSpace was granted: give it Header.Value, not Header.Raw.
@@ -126,31 +124,21 @@ func (e *Edits) ChangeHeader(name string, n int, value string) error {
 	if n < 1 || n > appendIndex {
 		return fmt.Errorf("%w: there is no header field number %d, the first is 1", ErrEdit, n)
 	}
-	return e.queue(CanChangeHeaders, &e.buf, func(b []byte) []byte {
-		b, at := wire.BeginFrame(b, wire.ReplyChangeHeader)
-		b = appendUint32(b, uint32(n))
-		if value == "" {
-			b = wire.AppendHeader(b, name, "")
-		} else {
-			b = e.appendHeader(b, name, value)
-		}
-		b = wire.EndFrame(b, at)
-		e.change = headerChange{name, n, at, len(b)}
-		return b
-	})
+	return e.queueHeader(CanChangeHeaders, wire.ReplyChangeHeader, uint32(n), name, value)
 }
 
 // DeleteHeader deletes the n-th field with the name; see ChangeHeader. It has no
 // effect where there are fewer.
 func (e *Edits) DeleteHeader(name string, n int) error { return e.ChangeHeader(name, n, "") }
 
-// AddRcpt adds a recipient to the envelope; the header stays as it is. addr may
-// stand in angle brackets. params are RCPT parameters such as "NOTIFY=NEVER";
-// Postfix takes NOTIFY and ORCPT.
+// AddRcpt adds a recipient to the envelope; the header stays as it is. addr is a
+// mailbox, which may stand in angle brackets. One that is not ASCII takes an MTA
+// that knows SMTPUTF8; Sendmail built without it leaves the recipient out. params are "NOTIFY=NEVER", "NOTIFY=" and a list of
+// SUCCESS, FAILURE and DELAY, and "ORCPT=" with an address (RFC 3461 section 4).
 //
 // A recipient who is there already gets one copy from Sendmail and two from Postfix.
 func (e *Edits) AddRcpt(addr string, params ...string) error {
-	addr, args, err := checkPath(addr, params)
+	addr, args, err := checkPath(addr, params, rcptParams)
 	if err != nil {
 		return err
 	}
@@ -165,24 +153,22 @@ func (e *Edits) AddRcpt(addr string, params ...string) error {
 }
 
 // DeleteRcpt takes a recipient out of the envelope. addr is the address as the
-// rcpt stage reported it, with or without angle brackets; Postfix compares it
-// in upper and lower case. A message left without recipients goes to nobody,
-// and nobody is told.
+// rcpt stage reported it, with or without angle brackets; both MTAs compare it
+// letter by letter, upper and lower case apart. It has no effect where there is
+// none such. A message left without recipients goes to nobody, and nobody is told.
 func (e *Edits) DeleteRcpt(addr string) error {
-	addr, _, err := checkPath(addr, nil)
+	addr, err := checkRcpt(addr)
 	if err != nil {
 		return err
-	}
-	if addr == "<>" {
-		return fmt.Errorf("%w: a recipient needs an address", ErrEdit)
 	}
 	return e.queue(CanDeleteRcpt, &e.env, func(b []byte) []byte { return appendPath(b, wire.ReplyDeleteRcpt, addr, "") })
 }
 
 // ChangeFrom changes the sender in the envelope; "" or "<>" is the null sender.
-// params are MAIL parameters; Postfix takes RET and ENVID.
+// params are "RET=FULL" or "RET=HDRS", and "ENVID=" with an identifier (RFC 3461
+// section 4).
 func (e *Edits) ChangeFrom(addr string, params ...string) error {
-	addr, args, err := checkPath(addr, params)
+	addr, args, err := checkPath(addr, params, mailParams)
 	if err != nil {
 		return err
 	}
@@ -191,7 +177,8 @@ func (e *Edits) ChangeFrom(addr string, params ...string) error {
 
 // Quarantine makes the MTA hold the message in its queue; it is not delivered
 // until an admin releases it. The reason is one line, kept by Sendmail and, from
-// 3.10 on, logged by Postfix. Of several reasons the last counts.
+// 3.10 on, logged by Postfix. Of several reasons the last counts. Postfix does not
+// ask the filters behind this one about the message.
 func (e *Edits) Quarantine(reason string) error {
 	if reason == "" {
 		return fmt.Errorf("%w: quarantine needs a reason", ErrEdit)
@@ -260,21 +247,51 @@ func (e *Edits) queue(need Actions, buf *[]byte, frame func([]byte) []byte) erro
 	}
 	old := len(*buf)
 	b := frame(*buf)
-	n := len(b) - old
+	if err := e.grow(len(b) - old); err != nil {
+		return err
+	}
+	*buf = b
+	if buf == &e.hold { // of several reasons the last counts
+		e.hold = b[old:]
+	}
+	return nil
+}
+
+// queueHeader adds an edit of the header when it is allowed and not too large.
+func (e *Edits) queueHeader(need Actions, op byte, number uint32, name, value string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.allowed(need); err != nil {
+		return err
+	}
+	start := len(e.buf)
+	b := wire.AppendString(e.buf, name)
+	// With leading space granted, the value on the wire is everything behind the
+	// colon; an empty one deletes.
+	if e.c.granted.Protocol&wire.LeadingSpace != 0 && (value != "" || op != wire.ReplyChangeHeader) {
+		b = append(b, ' ')
+	}
+	b = wire.AppendString(b, value)
+	if err := e.grow(wire.HeadSize + 4 + len(b) - start); err != nil {
+		return err
+	}
+	e.buf = b
+	if op == wire.ReplyChangeHeader { // of several changes to one field the last counts
+		e.header = slices.DeleteFunc(e.header, func(h headerEdit) bool {
+			return h.op == op && h.number == number && strings.EqualFold(h.name, name)
+		})
+	}
+	e.header = append(e.header, headerEdit{op, number, name, start, len(b)})
+	return nil
+}
+
+// grow judges a frame of n bytes and counts it.
+func (e *Edits) grow(n int) error {
 	if limit := e.c.srv.maxEditBytes(); n-wire.HeadSize > e.c.granted.Protocol.DataSize() || limit > 0 && e.size+n > limit {
 		e.c.limit(LimitEdits, "bytes", e.size+n)
 		return fmt.Errorf("%w: %d bytes", ErrEditLimit, e.size+n)
 	}
-	*buf = b
 	e.size += n
-	switch buf {
-	case &e.buf: // of several changes to one field the last counts
-		now := e.change
-		e.changes = slices.DeleteFunc(e.changes, func(c headerChange) bool { return c.index == now.index && strings.EqualFold(c.name, now.name) })
-		e.changes = append(e.changes, now)
-	case &e.hold: // of several reasons, too
-		e.hold = b[old:]
-	}
 	return nil
 }
 
@@ -290,34 +307,67 @@ func (e *Edits) drop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.over = true
-	e.changes, e.buf, e.adds, e.env, e.hold, e.body = nil, nil, nil, nil, nil, nil
+	e.header, e.buf, e.env, e.hold, e.body = nil, nil, nil, nil, nil
 }
 
-// appendTo appends the frames of all edits but the body. Fields of one name are
-// changed from the last to the first: Postfix renumbers after a deletion, Sendmail
-// does not, and this way both mean the same field.
+// appendTo appends the frames of all edits but the body.
+//
+// Fields of one name are changed from the last to the first: Postfix renumbers
+// after a deletion, Sendmail does not, and this way both mean the same field. A
+// change of a field that is not there is made an addition, since each MTA has its
+// own place for one.
 func (e *Edits) appendTo(out []byte) []byte {
-	slices.SortStableFunc(e.changes, func(a, b headerChange) int { return cmp.Compare(b.index, a.index) })
-	for _, c := range e.changes {
-		out = append(out, e.buf[c.start:c.end]...)
+	known := e.c.granted.Protocol&wire.NoHeaders == 0 && e.c.granted.Actions&CanAddHeaders != 0
+	edits := e.header[:0]
+	for _, h := range e.header {
+		if known && h.op == wire.ReplyChangeHeader && int(h.number) > e.c.fields.count(h.name) {
+			if h.end-h.start == len(h.name)+len("\x00\x00") {
+				continue // nothing to delete
+			}
+			h.op = wire.ReplyAddHeader
+		}
+		edits = append(edits, h)
 	}
-	out = append(out, e.adds...)
+	slices.SortStableFunc(edits, func(a, b headerEdit) int { return cmp.Compare(b.turn(), a.turn()) })
+	for i, h := range edits {
+		if h.op == wire.ReplyAddHeader && !e.c.addsAtEnd(h.name, edits[:i]) {
+			h.op, h.number = wire.ReplyInsertHeader, appendIndex
+		}
+		b, at := wire.BeginFrame(out, h.op)
+		if h.op != wire.ReplyAddHeader {
+			b = append(b, byte(h.number>>24), byte(h.number>>16), byte(h.number>>8), byte(h.number))
+		}
+		out = wire.EndFrame(append(b, e.buf[h.start:h.end]...), at)
+	}
 	out = append(out, e.env...)
 	return append(out, e.hold...)
 }
 
-// appendHeader appends name and value. With leading space granted, the value on
-// the wire is everything behind the colon.
-func (e *Edits) appendHeader(b []byte, name, value string) []byte {
-	b = wire.AppendString(b, name)
-	if e.c.granted.Protocol&wire.LeadingSpace != 0 {
-		b = append(b, ' ')
+// turn tells the order of edits, the highest first: changes from the last field
+// to the first, then all others.
+func (h headerEdit) turn() uint32 {
+	if h.op == wire.ReplyChangeHeader {
+		return h.number
 	}
-	return wire.AppendString(b, value)
+	return 0
 }
 
-func appendUint32(b []byte, n uint32) []byte {
-	return append(b, byte(n>>24), byte(n>>16), byte(n>>8), byte(n))
+// addsAtEnd reports whether ADDHEADER puts a field at the end of the header, or
+// in the place that is Sendmail's own. Postfix always does the former. Sendmail
+// puts it before the first field of the same name, its own Received included, and
+// where it supplies one itself in the place of that. before are the edits that
+// leave earlier.
+func (c *conn) addsAtEnd(name string, before []headerEdit) bool {
+	lower := strings.ToLower(name)
+	switch known := c.granted.Protocol&wire.NoHeaders == 0; {
+	case c.postfix.Load():
+		return true
+	case c.fields.count(name) > 0 || lower == "received" || !known && !sendmailOwn[lower]:
+		return false
+	}
+	return !slices.ContainsFunc(before, func(h headerEdit) bool {
+		return strings.EqualFold(h.name, name) && (h.op == wire.ReplyAddHeader || !sendmailOwn[lower])
+	})
 }
 
 func appendPath(b []byte, code byte, addr, args string) []byte {
@@ -327,79 +377,4 @@ func appendPath(b []byte, code byte, addr, args string) []byte {
 		b = wire.AppendString(b, args)
 	}
 	return wire.EndFrame(b, at)
-}
-
-// checkHeader judges a field and returns its value with LF line ends: a CR would
-// be stored by the MTAs and break the field.
-func checkHeader(name, value string) (string, error) {
-	if name == "" {
-		return "", fmt.Errorf("%w: header field has no name", ErrEdit)
-	}
-	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c >= 0x7f || c == ':' {
-			return "", fmt.Errorf("%w: byte %q in header name %q (RFC 5322 section 2.2)", ErrEdit, c, name)
-		}
-	}
-	if !strings.ContainsAny(value, "\r\n\x00") {
-		return value, nil
-	}
-	value = strings.ReplaceAll(value, "\r\n", "\n")
-	for i := range len(value) {
-		switch c := value[i]; {
-		case c == 0 || c == '\r':
-			return "", fmt.Errorf("%w: byte %q in the value of %s", ErrEdit, c, name)
-		case c == '\n' && (i+1 == len(value) || value[i+1] != ' ' && value[i+1] != '\t'):
-			return "", fmt.Errorf("%w: a line of %s does not begin with a blank; the header would end or gain a field", ErrEdit, name)
-		}
-	}
-	return value, nil
-}
-
-// checkPath judges an address and its parameters and returns them as they stand
-// on the wire.
-func checkPath(addr string, params []string) (path, args string, err error) {
-	if err := checkText("address", addr); err != nil {
-		return "", "", err
-	}
-	bare := addr
-	if strings.HasPrefix(addr, "<") && strings.HasSuffix(addr, ">") {
-		bare = addr[1 : len(addr)-1]
-	}
-	if !strings.Contains(bare, `"`) && strings.ContainsAny(bare, "<> ,") {
-		return "", "", fmt.Errorf("%w: address %q (RFC 5321 section 4.1.2)", ErrEdit, addr)
-	}
-	for _, p := range params {
-		if err := checkText("parameter", p); err != nil {
-			return "", "", err
-		}
-		if p == "" || strings.Contains(p, " ") {
-			return "", "", fmt.Errorf("%w: parameter %q is no KEYWORD=value (RFC 5321 section 4.1.2)", ErrEdit, p)
-		}
-	}
-	return "<" + bare + ">", strings.Join(params, " "), nil
-}
-
-func checkText(what, s string) error {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == 0x7f {
-			return fmt.Errorf("%w: byte %q in %s", ErrEdit, c, what)
-		}
-	}
-	return nil
-}
-
-// addsAtEnd reports whether ADDHEADER puts a field at the end of the header.
-// Postfix always does. Sendmail puts it before the first field of the same name,
-// unless it replaces one of its own.
-func (c *conn) addsAtEnd(name string) bool {
-	switch {
-	case c.postfix.Load():
-		return true
-	case c.granted.Protocol&wire.NoHeaders != 0: // nothing is known of the message's fields
-		return sendmailOwn[strings.ToLower(name)]
-	case c.seen.has(name):
-		return false
-	}
-	c.seen.add([]byte(name))
-	return true
 }

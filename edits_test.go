@@ -61,6 +61,11 @@ func TestEditFrames(t *testing.T) {
 		{"name of odd bytes", func(e *Edits) error { return e.InsertHeader(0, "!#$%;~", "v") }, "i\x00\x00\x00\x00!#$%;~\x00v\x00"},
 		{"add a recipient", func(e *Edits) error { return e.AddRcpt("a@b") }, "+<a@b>\x00"},
 		{"add a recipient in brackets", func(e *Edits) error { return e.AddRcpt("<a@b>") }, "+<a@b>\x00"},
+		{"a line of 998 bytes", func(e *Edits) error {
+			return e.InsertHeader(0, "X", strings.Repeat("x", 995)+"\n "+strings.Repeat("y", 997))
+		},
+			"i\x00\x00\x00\x00X\x00" + strings.Repeat("x", 995) + "\n " + strings.Repeat("y", 997) + "\x00"},
+		{"parameters in other letters", func(e *Edits) error { return e.AddRcpt("a@b", "notify=success,Delay", "Orcpt=rfc822;x+2Bz") }, "2<a@b>\x00notify=success,Delay Orcpt=rfc822;x+2Bz\x00"},
 		{"add a recipient with parameters", func(e *Edits) error { return e.AddRcpt("a@b", "NOTIFY=NEVER", "ORCPT=rfc822;x") }, "2<a@b>\x00NOTIFY=NEVER ORCPT=rfc822;x\x00"},
 		{"add a quoted recipient", func(e *Edits) error { return e.AddRcpt(`"a b>"@c`) }, `+<"a b>"@c>` + "\x00"},
 		{"add a UTF-8 recipient", func(e *Edits) error { return e.AddRcpt("ö@ü") }, "+<ö@ü>\x00"},
@@ -128,9 +133,10 @@ func TestAddHeaderChoosesItsFrame(t *testing.T) {
 		{"nothing known, but Sendmail may have one of its own", Hooks{}, nil, "Date", "hDate\x00v\x00"},
 		{"the same in another case", Hooks{}, nil, "MESSAGE-ID", "hMESSAGE-ID\x00v\x00"},
 		{"field not in the message", seesHeaders, []string{"LY\x00\x00"}, "X", h},
+		{"Received not in the message, but there is Sendmail's", seesHeaders, []string{"LY\x00\x00"}, "Received", "i\x00\x01\x00\x00Received\x00v\x00"},
 		{"field in the message", seesHeaders, []string{"LX\x00\x00"}, "X", i},
-		{"field in the message in another case", seesHeaders, []string{"Lx-Abc\x00\x00"}, "X-aBC", "i\x00\x01\x00\x00X-aBC\x00v\x00"},
 		{"Sendmail's own is in the message", seesHeaders, []string{"LDate\x00\x00"}, "Date", "i\x00\x01\x00\x00Date\x00v\x00"},
+		{"Sendmail's own is in the message in another case", seesHeaders, []string{"LdATe\x00\x00"}, "Date", "i\x00\x01\x00\x00Date\x00v\x00"},
 		{"Sendmail's own is not in the message", seesHeaders, []string{"LX\x00\x00"}, "Date", "hDate\x00v\x00"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,19 +151,75 @@ func TestAddHeaderChoosesItsFrame(t *testing.T) {
 		})
 	}
 	got := atEnd(t, seesHeaders, everything, []string{"LZ\x00\x00"}, func(e *Edits) {
+		must(t, e.InsertHeader(0, "X", "top"))
 		must(t, e.AddHeader("X", "v"))
-		must(t, e.AddHeader("X", "v")) // now there is one of the name
+		must(t, e.AddHeader("Y", "v"))
+		must(t, e.AddHeader("y", "v"))
+		must(t, e.InsertHeader(0, "Date", "top"))
+		must(t, e.AddHeader("Date", "v"))
+	})
+	if want := []string{"i\x00\x00\x00\x00X\x00top\x00", i, "hY\x00v\x00", "i\x00\x01\x00\x00y\x00v\x00",
+		"i\x00\x00\x00\x00Date\x00top\x00", "hDate\x00v\x00", "a"}; !slices.Equal(got, want) {
+		t.Errorf("fields of one name: %q\nwant %q", got, want)
+	}
+	h, i = "hDate\x00v\x00", "i\x00\x01\x00\x00Date\x00v\x00"
+	got = atEnd(t, seesHeaders, everything, []string{"LZ\x00\x00"}, func(e *Edits) {
+		must(t, e.AddHeader("Date", "v"))
+		must(t, e.AddHeader("Date", "v")) // now there is one of the name
 	})
 	if !slices.Equal(got, []string{h, i, "a"}) {
 		t.Errorf("two fields of one name: %q", got)
 	}
 	again := filter(seesHeaders) // and none in the next message
 	h2 := seesHeaders
-	h2.End = func(_ context.Context, e *Edits) EndReply { must(t, e.AddHeader("X", "v")); return Accept }
+	h2.End = func(_ context.Context, e *Edits) EndReply { must(t, e.AddHeader("Date", "v")); return Accept }
 	again.New = func(*Session) Hooks { return h2 }
 	p := serve(t, again).dial(t)
 	p.offer()
-	p.talk(">LX\x00\x00", ">E", "<"+i, "<a", ">LY\x00\x00", ">E", "<"+h, "<a")
+	p.talk(">LDate\x00\x00", ">E", "<"+i, "<a", ">LY\x00\x00", ">E", "<"+h, "<a")
+}
+
+// A change of a field that is not there is an addition, as far as the server
+// knows what is there.
+func TestChangeHeaderBeyondTheLast(t *testing.T) {
+	hooks := Hooks{Header: new(notes).hooks(nil).Header, Silent: Stages(StageHeader)}
+	lead := []string{"LX\x00\x00", "Lx\x00\x00", "LXY\x00\x00"}
+	do := func(e *Edits) {
+		must(t, e.InsertHeader(0, "A", "1"))
+		must(t, e.ChangeHeader("X", 4, "four"))
+		must(t, e.DeleteHeader("X", 5))
+		must(t, e.AddHeader("X", "new"))
+		must(t, e.ChangeHeader("X", 3, "lost"))
+		must(t, e.ChangeHeader("X", 3, "three"))
+		must(t, e.ChangeHeader("Date", 1, "now"))
+		must(t, e.ChangeHeader("X", 1, "one"))
+		must(t, e.DeleteHeader("X", 2))
+		must(t, e.ChangeHeader("Z", 1, "one"))
+		must(t, e.ChangeHeader("Z", 2, "two"))
+	}
+	at := func(field string) string { return "i\x00\x01\x00\x00" + field }
+	for v, want := range map[string][]string{
+		"8.18.1":         {at("X\x00four\x00"), at("X\x00new\x00"), at("X\x00three\x00"), "hDate\x00now\x00", "hZ\x00one\x00", at("Z\x00two\x00"), "a"},
+		"Postfix 3.7.11": {"hX\x00four\x00", "hX\x00new\x00", "hX\x00three\x00", "hDate\x00now\x00", "hZ\x00one\x00", "hZ\x00two\x00", "a"},
+	} {
+		want = slices.Concat([]string{"m\x00\x00\x00\x02X\x00\x00", "m\x00\x00\x00\x01X\x00one\x00", "i\x00\x00\x00\x00A\x001\x00"}, want)
+		got := atEnd(t, hooks, everything, slices.Concat([]string{"DCv\x00" + v + "\x00"}, lead), do)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %q\nwant %q", v, got, want)
+		}
+	}
+
+	far := []string{"m\x00\x00\x00\x05X\x00\x00", "m\x00\x00\x00\x04X\x00four\x00", "m\x00\x00\x00\x03X\x00three\x00"}
+	got := atEnd(t, Hooks{}, everything, nil, do)
+	if !slices.Equal(got[:3], far) {
+		t.Errorf("without a Header hook: %q", got)
+	}
+	only := hooks
+	only.Actions = CanChangeHeaders
+	got = atEnd(t, only, everything, lead, func(e *Edits) { must(t, e.ChangeHeader("X", 4, "four")) })
+	if !slices.Equal(got, []string{far[1], "a"}) {
+		t.Errorf("without additions granted: %q", got)
+	}
 }
 
 func TestOrderOfEdits(t *testing.T) {
@@ -222,9 +284,28 @@ func TestEditsThatCannotBeMade(t *testing.T) {
 		{"two addresses", func(e *Edits) error { return e.AddRcpt("a@b,c@d") }},
 		{"blank in an address", func(e *Edits) error { return e.AddRcpt("a@b c@d") }},
 		{"brackets in an address", func(e *Edits) error { return e.DeleteRcpt("a@b> <c@d") }},
-		{"blank in a parameter", func(e *Edits) error { return e.AddRcpt("a@b", "NOTIFY=NEVER ORCPT=x") }},
+		{"line of more than 998 bytes", func(e *Edits) error { return e.AddHeader("X", strings.Repeat("x", 996)) }},
+		{"second line of more than 998 bytes", func(e *Edits) error { return e.AddHeader("X", "a\r\n "+strings.Repeat("x", 998)) }},
+		{"two parameters in one", func(e *Edits) error { return e.AddRcpt("a@b", "NOTIFY=NEVER ORCPT=rfc822;x") }},
 		{"empty parameter", func(e *Edits) error { return e.ChangeFrom("a@b", "") }},
-		{"NUL in a parameter", func(e *Edits) error { return e.ChangeFrom("a@b", "X\x00") }},
+		{"NUL in a parameter", func(e *Edits) error { return e.ChangeFrom("a@b", "ENVID=x\x00") }},
+		{"unknown parameter of a recipient", func(e *Edits) error { return e.AddRcpt("a@b", "FOO=bar") }},
+		{"unknown parameter of a sender", func(e *Edits) error { return e.ChangeFrom("a@b", "SIZE=1") }},
+		{"parameter of a sender for a recipient", func(e *Edits) error { return e.AddRcpt("a@b", "RET=FULL") }},
+		{"parameter of a recipient for a sender", func(e *Edits) error { return e.ChangeFrom("a@b", "NOTIFY=NEVER") }},
+		{"NOTIFY without a value", func(e *Edits) error { return e.AddRcpt("a@b", "NOTIFY") }},
+		{"NOTIFY of nothing", func(e *Edits) error { return e.AddRcpt("a@b", "NOTIFY=") }},
+		{"NOTIFY of something else", func(e *Edits) error { return e.AddRcpt("a@b", "NOTIFY=SOMETIMES") }},
+		{"NOTIFY of never and sometimes", func(e *Edits) error { return e.AddRcpt("a@b", "NOTIFY=NEVER,DELAY") }},
+		{"NOTIFY with a comma too much", func(e *Edits) error { return e.AddRcpt("a@b", "NOTIFY=DELAY,") }},
+		{"ORCPT without a type", func(e *Edits) error { return e.AddRcpt("a@b", "ORCPT=c@d") }},
+		{"ORCPT without an address", func(e *Edits) error { return e.AddRcpt("a@b", "ORCPT=rfc822;") }},
+		{"ORCPT that is no xtext", func(e *Edits) error { return e.AddRcpt("a@b", "ORCPT=rfc822;c+d") }},
+		{"a parameter twice", func(e *Edits) error { return e.AddRcpt("a@b", "NOTIFY=DELAY", "notify=NEVER") }},
+		{"RET of something else", func(e *Edits) error { return e.ChangeFrom("a@b", "RET=SOME") }},
+		{"ENVID of nothing", func(e *Edits) error { return e.ChangeFrom("a@b", "ENVID=") }},
+		{"ENVID with a blank", func(e *Edits) error { return e.ChangeFrom("a@b", "ENVID=a b") }},
+		{"ENVID with an equals sign", func(e *Edits) error { return e.ChangeFrom("a@b", "ENVID=a=b") }},
 		{"quarantine without a reason", func(e *Edits) error { return e.Quarantine("") }},
 		{"reason of two lines", func(e *Edits) error { return e.Quarantine("a\nb") }},
 		{"NUL in a reason", func(e *Edits) error { return e.Quarantine("a\x00") }},
@@ -373,7 +454,7 @@ func TestEditLimit(t *testing.T) {
 	var size int
 	s := filter(Hooks{End: func(_ context.Context, e *Edits) EndReply {
 		for size = 0; got == nil; size++ {
-			got = e.InsertHeader(0, "X", strings.Repeat("v", 1009)) // frames of 1024 bytes
+			got = e.InsertHeader(0, "X", folded(1009)) // frames of 1024 bytes
 		}
 		must(t, e.AddRcpt("a@b"))
 		return Accept
@@ -396,12 +477,15 @@ func TestEditLimit(t *testing.T) {
 	}
 }
 
+// folded returns a value of n bytes in short lines.
+func folded(n int) string { return strings.Repeat("x\n ", n/3) + strings.Repeat("x", n%3) }
+
 func TestDefaultEditLimit(t *testing.T) {
 	s := filter(Hooks{End: func(_ context.Context, e *Edits) EndReply {
 		var err error
 		n := 0
 		for ; err == nil; n++ {
-			err = e.ChangeHeader("X", n+1, strings.Repeat("v", 65000))
+			err = e.ChangeHeader("X", n+1, folded(65000))
 		}
 		if !errors.Is(err, ErrEditLimit) || n-1 != 8<<20/65016 {
 			t.Errorf("after %d edits: %v", n, err)
@@ -413,7 +497,7 @@ func TestDefaultEditLimit(t *testing.T) {
 	p.want("d", "E")
 	s = filter(Hooks{End: func(_ context.Context, e *Edits) EndReply {
 		for n := range 200 {
-			must(t, e.ChangeHeader("X", n+1, strings.Repeat("v", 65000)))
+			must(t, e.ChangeHeader("X", n+1, folded(65000)))
 		}
 		return Discard
 	}})
@@ -425,7 +509,8 @@ func TestDefaultEditLimit(t *testing.T) {
 
 // One edit that is too large, or one too many, leaves those before it as they were.
 func TestRefusedEditHarmsNoOther(t *testing.T) {
-	long := strings.Repeat("x", 65535)
+	long := folded(65535)
+	longAddress := strings.Repeat("x", 65535)
 	got := atEnd(t, Hooks{}, everything, nil, func(e *Edits) {
 		must(t, e.ChangeHeader("X", 1, "first"))
 		must(t, e.InsertHeader(0, "Y", "first"))
@@ -434,9 +519,8 @@ func TestRefusedEditHarmsNoOther(t *testing.T) {
 		for name, err := range map[string]error{
 			"change":     e.ChangeHeader("X", 1, long),
 			"insert":     e.InsertHeader(0, "Y", long),
-			"recipient":  e.AddRcpt(long + "@x"),
-			"quarantine": e.Quarantine(long),
-			"sender":     e.ChangeFrom(long),
+			"recipient":  e.DeleteRcpt(longAddress),
+			"quarantine": e.Quarantine(longAddress),
 		} {
 			if !errors.Is(err, ErrEditLimit) {
 				t.Errorf("%s: %v", name, err)
@@ -450,7 +534,7 @@ func TestRefusedEditHarmsNoOther(t *testing.T) {
 }
 
 func TestLargestEdit(t *testing.T) {
-	fits := strings.Repeat("x", 65535-4-3) // index, name, two NULs
+	fits := folded(65535 - 4 - 3) // index, name, two NULs
 	got := atEnd(t, Hooks{}, everything, nil, func(e *Edits) {
 		must(t, e.InsertHeader(0, "X", fits))
 		if err := e.InsertHeader(0, "X", fits+"x"); !errors.Is(err, ErrEditLimit) {

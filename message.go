@@ -31,12 +31,16 @@ func (c *conn) onMessage(st Stage, p []byte) error {
 		c.tx.header.name, c.tx.header.value, err = wire.Header(p)
 		c.headers++
 		c.headerBytes += len(p)
-		c.seen.add(c.tx.header.name)
 		if n, size := c.srv.maxHeaders(), c.srv.maxHeaderBytes(); n > 0 && c.headers > n || size > 0 && c.headerBytes > size {
 			limit = headerLimitAnswer
 			if c.msgVerdict != limit {
 				c.limit(LimitHeaders, "fields", c.headers, "bytes", c.headerBytes)
 			}
+		} else if c.hooks.End != nil && c.granted.Actions&(CanAddHeaders|CanChangeHeaders) != 0 {
+			if c.fields == nil {
+				c.fields = fieldNamesPool.Get().(*fieldNames)
+			}
+			c.fields.add(c.tx.header.name)
 		}
 	case StageBody:
 		if c.arg = p; len(p) == 0 {
@@ -167,7 +171,6 @@ func (c *conn) startMessage() {
 	c.tx = t
 	c.msgVerdict, c.skipBody, c.shown, c.aborting = nil, false, false, false
 	c.rcpts, c.headers, c.headerBytes = 0, 0, 0
-	c.seen = nameSet{}
 }
 
 // endMessage ends a message that has its verdict.
@@ -180,7 +183,8 @@ func (c *conn) endMessage() {
 		s.end(context.Canceled)
 	}
 	c.tx.edits.close()
-	c.msgVerdict = nil
+	c.fields.release()
+	c.fields, c.msgVerdict = nil, nil
 	c.macros.endMessage(c.granted.Protocol)
 }
 

@@ -37,7 +37,7 @@ func TestConversation(t *testing.T) {
 				if err := e.DeleteHeader("X", 1); err != nil {
 					t.Error(err)
 				}
-				if err := e.ChangeHeader("X", 2, "two"); err != nil {
+				if err := e.ChangeHeader("subject", 1, "two"); err != nil {
 					t.Error(err)
 				}
 				if err := e.InsertHeader(0, "A", "b\r\n c"); err != nil {
@@ -60,10 +60,11 @@ func TestConversation(t *testing.T) {
 	p.want("c", "R<y@new.example>\x00")
 	p.want("c", "DTi\x00Q1\x00", "T")
 	p.want("c", "LSubject\x00hi\x00")
+	p.want("c", "LX\x00out\x00")
 	p.want("c", "N")
 	p.want("c", "Bbody\r\n")
 	p.write("E")
-	for _, want := range []string{"m\x00\x00\x00\x02X\x00two\x00", "m\x00\x00\x00\x01X\x00\x00", "i\x00\x00\x00\x00A\x00b\n c\x00", "a"} {
+	for _, want := range []string{"m\x00\x00\x00\x01X\x00\x00", "m\x00\x00\x00\x01subject\x00two\x00", "i\x00\x00\x00\x00A\x00b\n c\x00", "a"} {
 		if got := p.read(); got != want {
 			t.Errorf("at the end got %q, want %q", got, want)
 		}
@@ -71,7 +72,7 @@ func TestConversation(t *testing.T) {
 	p.write("A", "Q")
 	p.nc.Read(make([]byte, 1)) // until the other end closed
 	want := []string{"connect client.example 192.0.2.7:4660", "helo client", "mail a@b", "rcpt x@OLD.example", "rcpt y@new.example",
-		"data Q1", "header Subject=hi", "eoh", "body body\r\n", "end", "close"}
+		"data Q1", "header Subject=hi", "header X=out", "eoh", "body body\r\n", "end", "close"}
 	for i := range max(len(want), len(got)) {
 		if i >= len(want) || i >= len(got) || got[i] != want[i] {
 			t.Fatalf("hooks = %q\nwant %q", got, want)

@@ -410,7 +410,7 @@ var edits = []struct {
 	{does: []string{"insheader|99|X-New|v"}, sendmail: "R|S|1|2|3|T|X-New: v"},
 	{does: []string{"insheader|0|X-A|1", "insheader|1|X-B|2"}, sendmail: "X-A: 1|X-B: 2|R|S|1|2|3|T"},
 	{does: []string{"chgheader|X-N|2|two"}, sendmail: "R|S|1|X-N: two|3|T"},
-	{does: []string{"chgheader|X-N|9|nine"}, sendmail: "R|S|X-N: nine|1|2|3|T", postfix: "R|S|1|2|3|T|X-N: nine"},
+	{does: []string{"chgheader|X-N|9|nine"}, sendmail: "R|S|X-N: nine|1|2|3|T", postfix: "R|S|1|2|3|T|X-N: nine", ours: "R|S|1|2|3|T|X-N: nine"},
 	{does: []string{"chgheader|X-Q|1|q"}, sendmail: "R|S|1|2|3|T|X-Q: q"},
 	{does: []string{"chgheader|x-n|1|eins"}, sendmail: "R|S|X-N: eins|2|3|T", postfix: "R|S|x-n: eins|2|3|T"},
 	{does: []string{"chgheader|Received|1|gone"}, sendmail: "Received: gone|S|1|2|3|T"},
