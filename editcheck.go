@@ -42,9 +42,9 @@ func checkHeader(name, value string) (string, error) {
 type paramCheck func(value string) bool
 
 // Parameters of RFC 3461 sections 4.1 to 4.4 that both MTAs take from a filter.
-// Others Postfix passes over; Sendmail leaves out the recipient and answers the
-// client once too often, who then takes the reply to each command for that to
-// the next.
+// Postfix passes over others. Sendmail leaves out a recipient who has one and
+// answers the client once too often, who then takes the reply to each command for
+// that to the next; of a sender's it makes what it likes.
 var (
 	rcptParams = map[string]paramCheck{
 		"NOTIFY": func(v string) bool {
@@ -82,8 +82,8 @@ func isXtext(s string) bool {
 // maxPath is the largest path, angle brackets included (RFC 5321 section 4.5.3.1.3).
 const maxPath = 256
 
-// checkRcpt judges the address of a recipient who is there, however the client
-// wrote it, and returns it in angle brackets.
+// checkRcpt judges the address of a recipient who is there, which the client may
+// have written with a source route, and returns it in angle brackets.
 func checkRcpt(addr string) (path string, err error) {
 	if err := checkText("address", addr); err != nil {
 		return "", err
@@ -92,7 +92,7 @@ func checkRcpt(addr string) (path string, err error) {
 	switch {
 	case bare == "":
 		return "", fmt.Errorf("%w: a recipient needs an address", ErrEdit)
-	case !strings.Contains(bare, `"`) && strings.ContainsAny(bare, "<> ,"):
+	case !strings.Contains(bare, `"`) && (strings.ContainsAny(bare, "<> ") || bare[0] != '@' && strings.Contains(bare, ",")):
 		return "", badAddress(addr)
 	}
 	return "<" + bare + ">", nil

@@ -62,7 +62,8 @@ type headerEdit struct {
 // the end then.
 const appendIndex = 1 << 16
 
-// AddHeader adds a header field at the end of the header.
+// AddHeader adds a header field at the end of the header. Only where an earlier
+// filter deleted fields of that name, Sendmail puts it in their place.
 //
 // name is printable ASCII without ":" (RFC 5322 section 2.2). value is the text
 // behind the colon and a blank; lines of a folded field are joined by LF or CRLF
@@ -133,8 +134,9 @@ func (e *Edits) DeleteHeader(name string, n int) error { return e.ChangeHeader(n
 
 // AddRcpt adds a recipient to the envelope; the header stays as it is. addr is a
 // mailbox, which may stand in angle brackets. One that is not ASCII takes an MTA
-// that knows SMTPUTF8; Sendmail built without it leaves the recipient out. params are "NOTIFY=NEVER", "NOTIFY=" and a list of
-// SUCCESS, FAILURE and DELAY, and "ORCPT=" with an address (RFC 3461 section 4).
+// that knows SMTPUTF8; Sendmail built without it leaves the recipient out. params
+// are "NOTIFY=NEVER", "NOTIFY=" and a list of SUCCESS, FAILURE and DELAY, and
+// "ORCPT=" with an address (RFC 3461 section 4).
 //
 // A recipient who is there already gets one copy from Sendmail and two from Postfix.
 func (e *Edits) AddRcpt(addr string, params ...string) error {
@@ -153,9 +155,10 @@ func (e *Edits) AddRcpt(addr string, params ...string) error {
 }
 
 // DeleteRcpt takes a recipient out of the envelope. addr is the address as the
-// rcpt stage reported it, with or without angle brackets; both MTAs compare it
-// letter by letter, upper and lower case apart. It has no effect where there is
-// none such. A message left without recipients goes to nobody, and nobody is told.
+// rcpt stage reported it, with or without angle brackets; the MTAs compare it
+// letter by letter, upper and lower case apart, but for Sendmail's local users. It
+// has no effect where there is none such. A message left without recipients goes
+// to nobody, and nobody is told.
 func (e *Edits) DeleteRcpt(addr string) error {
 	addr, err := checkRcpt(addr)
 	if err != nil {

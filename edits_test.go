@@ -70,6 +70,7 @@ func TestEditFrames(t *testing.T) {
 		{"add a quoted recipient", func(e *Edits) error { return e.AddRcpt(`"a b>"@c`) }, `+<"a b>"@c>` + "\x00"},
 		{"add a UTF-8 recipient", func(e *Edits) error { return e.AddRcpt("ö@ü") }, "+<ö@ü>\x00"},
 		{"delete a recipient", func(e *Edits) error { return e.DeleteRcpt("a@b") }, "-<a@b>\x00"},
+		{"delete a recipient with a source route", func(e *Edits) error { return e.DeleteRcpt("<@x,@y:a@b>") }, "-<@x,@y:a@b>\x00"},
 		{"delete a recipient in brackets", func(e *Edits) error { return e.DeleteRcpt("<a@b>") }, "-<a@b>\x00"},
 		{"change the sender", func(e *Edits) error { return e.ChangeFrom("a@b") }, "e<a@b>\x00"},
 		{"change the sender with parameters", func(e *Edits) error { return e.ChangeFrom("<a@b>", "RET=HDRS", "ENVID=1") }, "e<a@b>\x00RET=HDRS ENVID=1\x00"},
@@ -176,7 +177,8 @@ func TestAddHeaderChoosesItsFrame(t *testing.T) {
 	again.New = func(*Session) Hooks { return h2 }
 	p := serve(t, again).dial(t)
 	p.offer()
-	p.talk(">LDate\x00\x00", ">E", "<"+i, "<a", ">LY\x00\x00", ">E", "<"+h, "<a")
+	p.talk(">LDate\x00\x00", ">E", "<"+i, "<a", ">LY\x00\x00", ">E", "<"+h, "<a", // the next message has its own fields,
+		">LDate\x00\x00", ">A", ">LY\x00\x00", ">E", "<"+h, "<a") // and the one after an abort
 }
 
 // A change of a field that is not there is an addition, as far as the server
@@ -213,6 +215,15 @@ func TestChangeHeaderBeyondTheLast(t *testing.T) {
 	got := atEnd(t, Hooks{}, everything, nil, do)
 	if !slices.Equal(got[:3], far) {
 		t.Errorf("without a Header hook: %q", got)
+	}
+	spaced := hooks
+	spaced.LeadingSpace = true
+	got = atEnd(t, spaced, everything, lead, func(e *Edits) {
+		must(t, e.ChangeHeader("X", 4, "four"))
+		must(t, e.DeleteHeader("X", 5))
+	})
+	if !slices.Equal(got, []string{at("X\x00 four\x00"), "a"}) {
+		t.Errorf("with leading space: %q", got)
 	}
 	only := hooks
 	only.Actions = CanChangeHeaders

@@ -36,7 +36,7 @@ func (c *conn) onMessage(st Stage, p []byte) error {
 			if c.msgVerdict != limit {
 				c.limit(LimitHeaders, "fields", c.headers, "bytes", c.headerBytes)
 			}
-		} else if c.hooks.End != nil && c.granted.Actions&(CanAddHeaders|CanChangeHeaders) != 0 {
+		} else if c.hooks.End != nil && c.granted.Actions&CanAddHeaders != 0 {
 			if c.fields == nil {
 				c.fields = fieldNamesPool.Get().(*fieldNames)
 			}

@@ -47,6 +47,7 @@ func (c *conn) successor() *conn {
 	if c.inMessage || c.pending == StageEnd { // whose verdict may be on its way
 		n.startMessage()
 		n.rcpts, n.headers, n.headerBytes = c.rcpts, c.headers, c.headerBytes
+		n.fields, c.fields = c.fields, nil
 	}
 	if c.pending != StageEnd {
 		n.wc.SetOut(bytes.Clone(c.wc.Out())) // at the end these are edits, which do not leave

@@ -382,6 +382,26 @@ func TestContextAfterTheTimeIsFresh(t *testing.T) {
 	})
 }
 
+// The fields that came before a command whose hook hangs still count.
+func TestFieldsAreCountedAfterAHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		s := filter(on(new(notes), StageUnknown, func(context.Context) { <-release }))
+		hooks := s.New
+		s.New = func(c *Session) Hooks {
+			h := hooks(c)
+			h.End = func(_ context.Context, e *Edits) EndReply { must(t, e.ChangeHeader("Subject", 1, "v")); return Accept }
+			return h
+		}
+		p := serve(t, s).dial(t)
+		p.greet()
+		p.wc.SetReadTimeout(time.Hour)
+		p.talk(">"+mailFrame, "<c", ">"+rcptFrame, "<c", ">LSubject\x00x\x00", "<c", ">UFOO\x00", "<"+failedFrame,
+			">N", "<c", ">E", "<m\x00\x00\x00\x01Subject\x00v\x00", "<a", ">Q", "<!")
+	})
+}
+
 func TestTimesAreKnobs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

@@ -116,7 +116,7 @@ func (ed *Editor) addRcpt(address, args string) {
 }
 
 // deleteRcpt takes out what is spelt the same: both MTAs mind letter case, in
-// the domain too.
+// the domain too. Sendmail does not for local users, whom it cannot know here.
 func (ed *Editor) deleteRcpt(address string) {
 	addr, ok := ParseAddress(address)
 	if !ok {

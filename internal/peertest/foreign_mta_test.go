@@ -443,6 +443,8 @@ var edits = []struct {
 	{does: []string{"chgfrom|<new@example.com>"}, sendmail: "R|S|1|2|3|T from=new@example.com"},
 	{does: []string{"chgfrom|<>"}, sendmail: "R|S|1|2|3|T from="},
 	{does: []string{"chgfrom|<new@example.com>|RET=HDRS ENVID=abc"}, sendmail: "R|S|1|2|3|T from=new@example.com RET=HDRS ENVID=abc"},
+	{does: []string{"chgfrom|<new@example.com>|RET=SOME"}, sendmail: "R|S|1|2|3|T from=new@example.com", ours: "R|S|1|2|3|T refused=chgfrom|<new@example.com>|RET=SOME"},
+	{does: []string{"addrcpt|<p@example.net>|FOO=bar"}, sendmail: "R|S|1|2|3|T", postfix: "R|S|1|2|3|T rcpts=a@example.net,b@example.net,p@example.net", ours: "R|S|1|2|3|T refused=addrcpt|<p@example.net>|FOO=bar"},
 	{does: []string{"progress", "addheader|X-New|v", "progress"}, sendmail: "R|S|1|2|3|T|X-New: v"},
 	{does: []string{"chgheader|Subject|1|two", "addheader|X-New|v", "insheader|0|X-Top|t", "addrcpt|<new@example.net>", "delrcpt|<a@example.net>", "chgfrom|<new@example.com>", "quarantine|why", "replacebody|New.\r\n"}, sendmail: "X-Top: t|R|Subject: two|1|2|3|T|X-New: v body=New.\\x0d\\x0a from=new@example.com rcpts=b@example.net,new@example.net held=why"},
 	{does: []string{"addheader|X-New|v", "quarantine|why", "reject|eom"}, sendmail: "verdict=reject end told=. 554 5.7.1 Command rejected", postfix: "verdict=reject end told=. 550 5.7.1 Command rejected"},

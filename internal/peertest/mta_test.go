@@ -197,6 +197,28 @@ func TestDiscardedMailIsNowhere(t *testing.T) {
 	}, "discard|eom")
 }
 
+// What makes package milter refuse such parameters.
+func TestRecipientWithABadParameter(t *testing.T) {
+	eachShared(t, func(t *testing.T, m *peertest.Rig, f *peertest.Filter) {
+		d := m.Dial(t)
+		wantCode(t, d.Cmd("EHLO client.example.com"), 250)
+		reply := d.Send(peertest.Letter{})
+		mail := m.Sink.Next(t)
+		if m.Kind == peertest.Postfix {
+			wantCode(t, reply, 250)
+			if len(mail.Rcpts) != 2 {
+				t.Errorf("recipients = %v", mail.Rcpts)
+			}
+			return
+		}
+		if got := strings.Join(reply.Lines, "\n"); got != "olderrors=0, Errors=1" || len(mail.Rcpts) != 1 {
+			t.Errorf("the reply is %q, the recipients are %v", got, mail.Rcpts)
+		}
+		wantCode(t, d.Cmd("NOOP"), 250) // meant for the message
+		wantCode(t, d.Cmd("QUIT"), 250) // for NOOP
+	}, "addrcpt|<new@example.org>|FOO=bar")
+}
+
 func TestQuarantinedMailIsInTheQueue(t *testing.T) {
 	eachShared(t, func(t *testing.T, m *peertest.Rig, f *peertest.Filter) {
 		wantCode(t, m.Send(t, peertest.Letter{To: []string{"one@example.net", "two@example.net"}}), 250)
