@@ -1,12 +1,9 @@
 package milter
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/gomilter/gomilter/internal/wire"
@@ -39,28 +36,15 @@ var (
 type Edits struct {
 	c *conn
 
-	mu     sync.Mutex
-	over   bool
-	size   int // bytes queued
-	header []headerEdit
-	buf    []byte // names and values of header
-	env    []byte // frames
-	hold   []byte // frame
-	body   io.Reader
+	mu    sync.Mutex
+	over  bool
+	size  int // bytes queued
+	queue wire.EditQueue
+	body  io.Reader
 }
 
-// A headerEdit is an edit of the header in the order of the calls. Its name and
-// value, as they stand on the wire, are Edits.buf[start:end].
-type headerEdit struct {
-	op         byte // code of the reply it is made for
-	number     uint32
-	name       string
-	start, end int
-}
-
-// appendIndex is larger than any number of header fields: both MTAs insert at
-// the end then.
-const appendIndex = 1 << 16
+// maxFieldNumber is larger than any number of header fields.
+const maxFieldNumber = 1 << 16
 
 // AddHeader adds a header field at the end of the header. Only where an earlier
 // filter deleted fields of that name, Sendmail puts it in their place.
@@ -76,11 +60,11 @@ const appendIndex = 1 << 16
 // server does not know whether it has: then a From, Date or Message-ID added goes
 // before one that is there.
 func (e *Edits) AddHeader(name, value string) error {
-	value, err := checkHeader(name, value)
+	value, err := wire.CheckHeader(name, value)
 	if err != nil {
-		return err
+		return badEdit(err)
 	}
-	return e.queueHeader(CanAddHeaders, wire.ReplyAddHeader, appendIndex, name, value)
+	return e.make(CanAddHeaders, func(leading bool) error { return e.queue.AddHeader(name, value, leading, e.grow) })
 }
 
 // InsertHeader inserts a header field at a position: 0 is the top of the header,
@@ -94,14 +78,14 @@ func (e *Edits) AddHeader(name, value string) error {
 //
 // For name and value see AddHeader.
 func (e *Edits) InsertHeader(position int, name, value string) error {
-	value, err := checkHeader(name, value)
+	value, err := wire.CheckHeader(name, value)
 	if err != nil {
-		return err
+		return badEdit(err)
 	}
 	if position < 0 {
 		return fmt.Errorf("%w: header position %d is negative", ErrEdit, position)
 	}
-	return e.queueHeader(CanAddHeaders, wire.ReplyInsertHeader, uint32(min(position, appendIndex)), name, value)
+	return e.make(CanAddHeaders, func(leading bool) error { return e.queue.InsertHeader(position, name, value, leading, e.grow) })
 }
 
 // ChangeHeader changes the value of the n-th field with the name, 1 being the
@@ -118,14 +102,14 @@ func (e *Edits) InsertHeader(position int, name, value string) error {
 //
 // For name and value see AddHeader; an empty value deletes the field.
 func (e *Edits) ChangeHeader(name string, n int, value string) error {
-	value, err := checkHeader(name, value)
+	value, err := wire.CheckHeader(name, value)
 	if err != nil {
-		return err
+		return badEdit(err)
 	}
-	if n < 1 || n > appendIndex {
+	if n < 1 || n > maxFieldNumber {
 		return fmt.Errorf("%w: there is no header field number %d, the first is 1", ErrEdit, n)
 	}
-	return e.queueHeader(CanChangeHeaders, wire.ReplyChangeHeader, uint32(n), name, value)
+	return e.make(CanChangeHeaders, func(leading bool) error { return e.queue.ChangeHeader(name, n, value, leading, e.grow) })
 }
 
 // DeleteHeader deletes the n-th field with the name; see ChangeHeader. It has no
@@ -140,9 +124,9 @@ func (e *Edits) DeleteHeader(name string, n int) error { return e.ChangeHeader(n
 //
 // A recipient who is there already gets one copy from Sendmail and two from Postfix.
 func (e *Edits) AddRcpt(addr string, params ...string) error {
-	addr, args, err := checkPath(addr, params, rcptParams)
+	addr, args, err := wire.CheckPath(addr, params, wire.RcptParams)
 	if err != nil {
-		return err
+		return badEdit(err)
 	}
 	if addr == "<>" {
 		return fmt.Errorf("%w: a recipient needs an address", ErrEdit)
@@ -151,7 +135,7 @@ func (e *Edits) AddRcpt(addr string, params ...string) error {
 	if args != "" {
 		need, code = CanAddRcptParams, wire.ReplyAddRcptParams
 	}
-	return e.queue(need, &e.env, func(b []byte) []byte { return appendPath(b, code, addr, args) })
+	return e.make(need, func(bool) error { return e.queue.Path(code, addr, args, e.grow) })
 }
 
 // DeleteRcpt takes a recipient out of the envelope. addr is the address as the
@@ -160,22 +144,22 @@ func (e *Edits) AddRcpt(addr string, params ...string) error {
 // has no effect where there is none such. A message left without recipients goes
 // to nobody, and nobody is told.
 func (e *Edits) DeleteRcpt(addr string) error {
-	addr, err := checkRcpt(addr)
+	addr, err := wire.CheckRcpt(addr)
 	if err != nil {
-		return err
+		return badEdit(err)
 	}
-	return e.queue(CanDeleteRcpt, &e.env, func(b []byte) []byte { return appendPath(b, wire.ReplyDeleteRcpt, addr, "") })
+	return e.make(CanDeleteRcpt, func(bool) error { return e.queue.Path(wire.ReplyDeleteRcpt, addr, "", e.grow) })
 }
 
 // ChangeFrom changes the sender in the envelope; "" or "<>" is the null sender.
 // params are "RET=FULL" or "RET=HDRS", and "ENVID=" with an identifier (RFC 3461
 // section 4).
 func (e *Edits) ChangeFrom(addr string, params ...string) error {
-	addr, args, err := checkPath(addr, params, mailParams)
+	addr, args, err := wire.CheckPath(addr, params, wire.MailParams)
 	if err != nil {
-		return err
+		return badEdit(err)
 	}
-	return e.queue(CanChangeFrom, &e.env, func(b []byte) []byte { return appendPath(b, wire.ReplyChangeFrom, addr, args) })
+	return e.make(CanChangeFrom, func(bool) error { return e.queue.Path(wire.ReplyChangeFrom, addr, args, e.grow) })
 }
 
 // Quarantine makes the MTA hold the message in its queue; it is not delivered
@@ -186,13 +170,10 @@ func (e *Edits) Quarantine(reason string) error {
 	if reason == "" {
 		return fmt.Errorf("%w: quarantine needs a reason", ErrEdit)
 	}
-	if err := checkText("quarantine reason", reason); err != nil {
-		return err
+	if err := wire.CheckText("quarantine reason", reason); err != nil {
+		return badEdit(err)
 	}
-	return e.queue(CanQuarantine, &e.hold, func(b []byte) []byte {
-		b, at := wire.BeginFrame(b, wire.ReplyQuarantine)
-		return wire.EndFrame(wire.AppendString(b, reason), at)
-	})
+	return e.make(CanQuarantine, func(bool) error { return e.queue.Quarantine(reason, e.grow) })
 }
 
 // ReplaceBody replaces the body by what body returns until io.EOF. It is read
@@ -241,52 +222,18 @@ func (e *Edits) allowed(need Actions) error {
 	return nil
 }
 
-// queue adds a frame to one of the buffers when it is allowed and not too large.
-func (e *Edits) queue(need Actions, buf *[]byte, frame func([]byte) []byte) error {
+// make queues an edit when it is allowed. do is told whether values carry the
+// blank behind the colon.
+func (e *Edits) make(need Actions, do func(leading bool) error) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err := e.allowed(need); err != nil {
 		return err
 	}
-	old := len(*buf)
-	b := frame(*buf)
-	if err := e.grow(len(b) - old); err != nil {
-		return err
-	}
-	*buf = b
-	if buf == &e.hold { // of several reasons the last counts
-		e.hold = b[old:]
-	}
-	return nil
+	return do(e.c.granted.Protocol&wire.LeadingSpace != 0)
 }
 
-// queueHeader adds an edit of the header when it is allowed and not too large.
-func (e *Edits) queueHeader(need Actions, op byte, number uint32, name, value string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err := e.allowed(need); err != nil {
-		return err
-	}
-	start := len(e.buf)
-	b := wire.AppendString(e.buf, name)
-	// With leading space granted, the value on the wire is everything behind the
-	// colon; an empty one deletes.
-	if e.c.granted.Protocol&wire.LeadingSpace != 0 && (value != "" || op != wire.ReplyChangeHeader) {
-		b = append(b, ' ')
-	}
-	b = wire.AppendString(b, value)
-	if err := e.grow(wire.HeadSize + 4 + len(b) - start); err != nil {
-		return err
-	}
-	e.buf = b
-	if op == wire.ReplyChangeHeader { // of several changes to one field the last counts
-		e.header = slices.DeleteFunc(e.header, func(h headerEdit) bool {
-			return h.op == op && h.number == number && strings.EqualFold(h.name, name)
-		})
-	}
-	e.header = append(e.header, headerEdit{op, number, name, start, len(b)})
-	return nil
-}
+func badEdit(err error) error { return fmt.Errorf("%w: %w", ErrEdit, err) }
 
 // grow judges a frame of n bytes and counts it.
 func (e *Edits) grow(n int) error {
@@ -310,74 +257,14 @@ func (e *Edits) drop() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.over = true
-	e.header, e.buf, e.env, e.hold, e.body = nil, nil, nil, nil, nil
+	e.queue, e.body = wire.EditQueue{}, nil
 }
 
 // appendTo appends the frames of all edits but the body.
-//
-// Fields of one name are changed from the last to the first: Postfix renumbers
-// after a deletion, Sendmail does not, and this way both mean the same field. A
-// change of a field that is not there is made an addition, since each MTA has its
-// own place for one.
 func (e *Edits) appendTo(out []byte) []byte {
-	known := e.c.granted.Protocol&wire.NoHeaders == 0 && e.c.granted.Actions&CanAddHeaders != 0
-	edits := e.header[:0]
-	for _, h := range e.header {
-		if known && h.op == wire.ReplyChangeHeader && int(h.number) > e.c.fields.count(h.name) {
-			if h.end-h.start == len(h.name)+len("\x00\x00") {
-				continue // nothing to delete
-			}
-			h.op = wire.ReplyAddHeader
-		}
-		edits = append(edits, h)
+	g := wire.Ground{Postfix: e.c.postfix.Load(), MayAdd: e.c.granted.Actions&CanAddHeaders != 0}
+	if e.c.granted.Protocol&wire.NoHeaders == 0 {
+		g.Count = e.c.fields.count
 	}
-	slices.SortStableFunc(edits, func(a, b headerEdit) int { return cmp.Compare(b.turn(), a.turn()) })
-	for i, h := range edits {
-		if h.op == wire.ReplyAddHeader && !e.c.addsAtEnd(h.name, edits[:i]) {
-			h.op, h.number = wire.ReplyInsertHeader, appendIndex
-		}
-		b, at := wire.BeginFrame(out, h.op)
-		if h.op != wire.ReplyAddHeader {
-			b = append(b, byte(h.number>>24), byte(h.number>>16), byte(h.number>>8), byte(h.number))
-		}
-		out = wire.EndFrame(append(b, e.buf[h.start:h.end]...), at)
-	}
-	out = append(out, e.env...)
-	return append(out, e.hold...)
-}
-
-// turn tells the order of edits, the highest first: changes from the last field
-// to the first, then all others.
-func (h headerEdit) turn() uint32 {
-	if h.op == wire.ReplyChangeHeader {
-		return h.number
-	}
-	return 0
-}
-
-// addsAtEnd reports whether ADDHEADER puts a field at the end of the header, or
-// in the place that is Sendmail's own. Postfix always does the former. Sendmail
-// puts it before the first field of the same name, its own Received included, and
-// where it supplies one itself in the place of that. before are the edits that
-// leave earlier.
-func (c *conn) addsAtEnd(name string, before []headerEdit) bool {
-	lower := strings.ToLower(name)
-	switch known := c.granted.Protocol&wire.NoHeaders == 0; {
-	case c.postfix.Load():
-		return true
-	case c.fields.count(name) > 0 || lower == "received" || !known && !sendmailOwn[lower]:
-		return false
-	}
-	return !slices.ContainsFunc(before, func(h headerEdit) bool {
-		return strings.EqualFold(h.name, name) && (h.op == wire.ReplyAddHeader || !sendmailOwn[lower])
-	})
-}
-
-func appendPath(b []byte, code byte, addr, args string) []byte {
-	b, at := wire.BeginFrame(b, code)
-	b = wire.AppendString(b, addr)
-	if args != "" {
-		b = wire.AppendString(b, args)
-	}
-	return wire.EndFrame(b, at)
+	return e.queue.AppendFrames(out, g)
 }

@@ -566,26 +566,3 @@ func TestLargestEdit(t *testing.T) {
 		t.Errorf("%d frames with 1 MiB granted", len(got))
 	}
 }
-
-// Whatever name and value are accepted, the frame holds exactly one field.
-func FuzzHeaderEdit(f *testing.F) {
-	f.Add("Subject", "hello\r\n world")
-	f.Add("X", "a\nb: c")
-	f.Fuzz(func(t *testing.T, name, value string) {
-		v, err := checkHeader(name, value)
-		if err != nil {
-			if !errors.Is(err, ErrEdit) {
-				t.Fatal(err)
-			}
-			return
-		}
-		if name == "" || strings.ContainsAny(name, ": \t\r\n\x00") || strings.ContainsAny(v, "\r\x00") || strings.ReplaceAll(value, "\r\n", "\n") != v {
-			t.Fatalf("%q: %q became %q", name, value, v)
-		}
-		for i, line := range strings.Split(v, "\n") {
-			if i > 0 && (line == "" || line[0] != ' ' && line[0] != '\t') {
-				t.Fatalf("line %q", line)
-			}
-		}
-	})
-}

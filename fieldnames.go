@@ -56,8 +56,3 @@ func hashName[T ~string | ~[]byte](name T) uint64 {
 	}
 	return h.Sum64()
 }
-
-// sendmailOwn are fields that Sendmail supplies itself, in lower case. It
-// replaces its own by an added one, but not by an inserted one.
-var sendmailOwn = map[string]bool{"date": true, "from": true, "full-name": true, "message-id": true,
-	"resent-date": true, "resent-from": true, "resent-message-id": true, "return-path": true}
