@@ -15,6 +15,7 @@ const module = "github.com/gomilter/gomilter"
 // tests of a package may look up.
 var ranks = map[string]int{
 	"internal/wire": 0,
+	"address":       0,
 	"message":       0,
 
 	"":              1, // package milter
