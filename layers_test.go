@@ -43,7 +43,7 @@ var ranks = map[string]int{
 }
 
 // onlyStandard are packages that link nothing from outside the project.
-var onlyStandard = map[string]bool{"": true, "internal/wire": true, "message": true, "internal/edit": true, "mta": true, "miltertest": true}
+var onlyStandard = map[string]bool{"": true, "internal/wire": true}
 
 func TestImportsPointDown(t *testing.T) {
 	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()

@@ -1,0 +1,346 @@
+package message
+
+import (
+	"bytes"
+	"io"
+)
+
+// base64Value is the value of each byte: 64 for one that the alphabet lacks, 65
+// for what may stand between, 66 for "=".
+var base64Value = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 64
+	}
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	for i := range len(alphabet) {
+		t[alphabet[i]] = byte(i)
+	}
+	t['\r'], t['\n'], t[' '], t['\t'], t['='] = 65, 65, 65, 65, 66
+	return t
+}()
+
+// A decoder undoes a transfer encoding piece by piece; it takes anything.
+type decoder interface {
+	append(dst, src []byte) []byte
+	finish(dst []byte) []byte // what the last piece left
+	bad() bool                // something was passed over
+}
+
+// A base64Decoder reads base64 (RFC 2045 section 6.8) as clients do: bytes of no
+// meaning are passed over, padding may be missing, and what follows padding is
+// read on.
+type base64Decoder struct {
+	bits  uint32
+	n     int // characters in bits
+	wrong bool
+}
+
+func (d *base64Decoder) bad() bool { return d.wrong }
+
+func (d *base64Decoder) append(dst, src []byte) []byte {
+	bits, n := d.bits, d.n
+	for i := 0; i < len(src); {
+		for n == 0 && i+4 <= len(src) {
+			a, b, c, e := base64Value[src[i]], base64Value[src[i+1]], base64Value[src[i+2]], base64Value[src[i+3]]
+			if a|b|c|e >= 64 {
+				break
+			}
+			v := uint32(a)<<18 | uint32(b)<<12 | uint32(c)<<6 | uint32(e)
+			dst = append(dst, byte(v>>16), byte(v>>8), byte(v))
+			i += 4
+		}
+		if i == len(src) {
+			break
+		}
+		v := base64Value[src[i]]
+		i++
+		switch {
+		case v < 64:
+			bits, n = bits<<6|uint32(v), n+1
+			if n == 4 {
+				dst = append(dst, byte(bits>>16), byte(bits>>8), byte(bits))
+				bits, n = 0, 0
+			}
+		case v == 66:
+			d.bits, d.n = bits, n
+			dst = d.end(dst, n == 1)
+			bits, n = 0, 0
+		case v == 64:
+			d.wrong = true
+		}
+	}
+	d.bits, d.n = bits, n
+	return dst
+}
+
+// end writes the bytes of a group that is not full.
+func (d *base64Decoder) end(dst []byte, wrong bool) []byte {
+	switch d.n {
+	case 2:
+		dst = append(dst, byte(d.bits>>4))
+	case 3:
+		dst = append(dst, byte(d.bits>>10), byte(d.bits>>2))
+	}
+	d.bits, d.n = 0, 0
+	d.wrong = d.wrong || wrong
+	return dst
+}
+
+func (d *base64Decoder) finish(dst []byte) []byte { return d.end(dst, d.n != 0) }
+
+// maxBlanks is how many blanks at the end of a line are kept back while they may
+// be padding (RFC 2045 section 6.7 rule 3). More of them are text.
+const maxBlanks = 1000
+
+// A qpDecoder reads quoted-printable (RFC 2045 section 6.7). What is no escape
+// stays as it is.
+type qpDecoder struct {
+	held  []byte // an escape or blanks that may go on
+	wrong bool
+}
+
+func (d *qpDecoder) bad() bool { return d.wrong }
+
+func (d *qpDecoder) append(dst, src []byte) []byte {
+	for len(src) > 0 {
+		if len(d.held) == 0 {
+			i := bytes.IndexAny(src, "= \t")
+			if i < 0 {
+				return append(dst, src...)
+			}
+			dst, src = append(dst, src[:i]...), src[i:]
+			// The usual cases, without keeping anything back.
+			if len(src) > 2 {
+				if src[0] != '=' {
+					if c := src[1]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+						dst, src = append(dst, src[0]), src[1:]
+						continue
+					}
+				} else if hi, lo := hex(src[1]), hex(src[2]); hi < 16 && lo < 16 {
+					dst, src = append(dst, hi<<4|lo), src[3:]
+					continue
+				}
+			}
+			d.held, src = append(d.held, src[0]), src[1:]
+			continue
+		}
+		c := src[0]
+		if d.held[0] != '=' {
+			switch {
+			case c == ' ' || c == '\t':
+				if len(d.held) == maxBlanks {
+					dst, d.held = append(dst, d.held...), d.held[:0]
+				}
+				d.held, src = append(d.held, c), src[1:]
+			case c == '\n' || c == '\r':
+				d.held = d.held[:0]
+				dst, src = append(dst, c), src[1:]
+			default:
+				dst, d.held = append(dst, d.held...), d.held[:0]
+			}
+			continue
+		}
+		// Held is "=", "=X", "=\r" or "=" and blanks.
+		last := d.held[len(d.held)-1]
+		switch {
+		case c == '\n':
+			d.held, src = d.held[:0], src[1:]
+		case last == '\r': // CR alone ended the line
+			d.held = d.held[:0]
+		case (c == ' ' || c == '\t' || c == '\r') && (last == '=' || last == ' ' || last == '\t') && len(d.held) < maxBlanks:
+			d.held, src = append(d.held, c), src[1:]
+		case last == '=' && hex(c) < 16:
+			d.held, src = append(d.held, c), src[1:]
+		case len(d.held) == 2 && hex(last) < 16 && hex(c) < 16:
+			dst = append(dst, hex(last)<<4|hex(c))
+			d.held, src = d.held[:0], src[1:]
+		default:
+			dst, d.held, d.wrong = append(dst, d.held...), d.held[:0], true
+		}
+	}
+	return dst
+}
+
+func (d *qpDecoder) finish(dst []byte) []byte {
+	if len(d.held) > 0 && d.held[0] == '=' && len(d.held) > 1 && hex(d.held[1]) < 16 {
+		dst, d.wrong = append(dst, d.held...), true
+	}
+	d.held = d.held[:0]
+	return dst
+}
+
+// A uuDecoder reads uuencoded lines, with or without the lines "begin" and "end".
+type uuDecoder struct {
+	line   []byte
+	begun  bool
+	ended  bool
+	skip   bool // the rest of a line that is too long
+	wrong  bool
+	base64 *base64Decoder // of "begin-base64"
+}
+
+func (d *uuDecoder) bad() bool { return d.wrong }
+
+const maxUULine = 512
+
+func (d *uuDecoder) append(dst, src []byte) []byte {
+	for len(src) > 0 && !d.ended {
+		i := bytes.IndexByte(src, '\n')
+		if i < 0 {
+			if i = bytes.IndexByte(src, '\r'); i >= 0 && i+1 == len(src) {
+				i = -1 // an LF may follow
+			} else if i >= 0 && src[i+1] == '\n' {
+				i++
+			}
+		}
+		piece, whole := src, i >= 0
+		if whole {
+			piece = src[:i+1]
+		}
+		src = src[len(piece):]
+		if len(d.line)+len(piece) > maxUULine {
+			d.skip, d.line = true, d.line[:0]
+		}
+		if !d.skip {
+			d.line = append(d.line, piece...)
+		}
+		if whole {
+			if d.skip {
+				d.wrong = true
+			} else {
+				dst = d.decode(dst)
+			}
+			d.skip, d.line = false, d.line[:0]
+		}
+	}
+	return dst
+}
+
+func (d *uuDecoder) finish(dst []byte) []byte {
+	if !d.skip && !d.ended && len(d.line) > 0 {
+		dst = d.decode(dst)
+	}
+	if d.base64 != nil {
+		dst = d.base64.finish(dst)
+	}
+	d.line = nil
+	return dst
+}
+
+// decode appends what d.line holds.
+func (d *uuDecoder) decode(dst []byte) []byte {
+	line := bytes.TrimRight(d.line, "\r\n")
+	switch {
+	case !d.begun && bytes.HasPrefix(line, []byte("begin-base64 ")):
+		d.begun, d.base64 = true, new(base64Decoder)
+		return dst
+	case !d.begun && bytes.HasPrefix(line, []byte("begin ")):
+		d.begun = true
+		return dst
+	case string(bytes.TrimRight(line, " \t")) == "end" || d.base64 != nil && string(line) == "====":
+		d.ended = true
+		return dst
+	case d.base64 != nil:
+		return d.base64.append(dst, line)
+	}
+	n, ok := uuLine(line)
+	if !ok {
+		d.wrong = d.wrong || len(line) > 0
+		return dst
+	}
+	line = line[1:]
+	for n > 0 {
+		var v uint32
+		for i := range 4 {
+			v <<= 6
+			if i < len(line) {
+				v |= uint32(line[i]-' ') & 0x3f
+			}
+		}
+		line = line[min(4, len(line)):]
+		three := [3]byte{byte(v >> 16), byte(v >> 8), byte(v)}
+		dst = append(dst, three[:min(n, 3)]...)
+		n -= 3
+	}
+	return dst
+}
+
+// uuLine returns how many bytes a uuencoded line holds. Blanks at its end may be
+// lost, and checksums may follow.
+func uuLine(line []byte) (n int, ok bool) {
+	if len(line) == 0 || line[0] < ' ' || line[0] > '`' {
+		return 0, false
+	}
+	n = int(line[0]-' ') & 0x3f
+	want := (n + 2) / 3 * 4
+	body := line[1:]
+	for _, c := range body {
+		if c < ' ' || c > '`' {
+			return 0, false
+		}
+	}
+	if len(body) > want+4 {
+		return 0, false
+	}
+	if len(body) < want {
+		// Up to the last group blanks may be cut off: they mean zero.
+		short := want - len(body)
+		if n > 0 && len(body) == 0 || short > 3 && short > want/2 {
+			return 0, false
+		}
+	}
+	return n, true
+}
+
+// A decodingReader undoes a transfer encoding while it is read.
+type decodingReader struct {
+	src  io.Reader
+	dec  decoder
+	in   []byte
+	out  []byte // decoded and not yet read
+	buf  []byte // of out
+	err  error
+	done func() // called once, when the end came and bytes had been passed over
+}
+
+const decodeChunk = 16 << 10
+
+func (r *decodingReader) Read(p []byte) (int, error) {
+	for len(r.out) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		if len(p) == 0 {
+			return 0, nil
+		}
+		if r.in == nil {
+			r.in = make([]byte, decodeChunk)
+		}
+		n, err := r.src.Read(r.in)
+		r.out = r.dec.append(r.buf[:0], r.in[:n])
+		if err == io.EOF {
+			r.out = r.dec.finish(r.out)
+			if r.done != nil && r.dec.bad() {
+				r.done()
+			}
+		}
+		r.err, r.buf = err, r.out
+	}
+	n := copy(p, r.out)
+	r.out = r.out[n:]
+	return n, nil
+}
+
+// newDecoder returns what undoes a transfer encoding, nil where there is nothing
+// to undo or nobody knows how.
+func newDecoder(encoding string) decoder {
+	switch encoding {
+	case "base64":
+		return new(base64Decoder)
+	case "quoted-printable":
+		return new(qpDecoder)
+	case "x-uuencode", "x-uue", "uuencode", "uue":
+		return new(uuDecoder)
+	}
+	return nil
+}

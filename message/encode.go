@@ -1,0 +1,191 @@
+package message
+
+import (
+	"encoding/base64"
+	"io"
+)
+
+// An encoder applies a transfer encoding piece by piece. Lines end in what it was
+// made with; the last one gets no line end.
+type encoder interface {
+	append(dst, src []byte) []byte
+	finish(dst []byte) []byte
+}
+
+// newEncoder returns what applies an encoding, nil for one that changes nothing.
+// binary says that line ends are bytes as others.
+func newEncoder(encoding, eol string, binary bool) encoder {
+	switch encoding {
+	case "base64":
+		return &base64Encoder{eol: eol}
+	case "quoted-printable":
+		return &qpEncoder{eol: eol, binary: binary}
+	}
+	return nil
+}
+
+// base64Line is how many bytes fill a line (RFC 2045 section 6.8).
+const base64Line = 57
+
+type base64Encoder struct {
+	eol   string
+	held  []byte
+	lines bool
+}
+
+func (e *base64Encoder) append(dst, src []byte) []byte {
+	if len(e.held) > 0 {
+		n := min(base64Line-len(e.held), len(src))
+		e.held, src = append(e.held, src[:n]...), src[n:]
+		if len(e.held) < base64Line {
+			return dst
+		}
+		dst, e.held = e.line(dst, e.held), e.held[:0]
+	}
+	for len(src) >= base64Line {
+		dst, src = e.line(dst, src[:base64Line]), src[base64Line:]
+	}
+	e.held = append(e.held, src...)
+	return dst
+}
+
+func (e *base64Encoder) line(dst, src []byte) []byte {
+	if e.lines {
+		dst = append(dst, e.eol...)
+	}
+	e.lines = true
+	return base64.StdEncoding.AppendEncode(dst, src)
+}
+
+func (e *base64Encoder) finish(dst []byte) []byte {
+	if len(e.held) > 0 {
+		dst = e.line(dst, e.held)
+	}
+	e.held = nil
+	return dst
+}
+
+// A qpEncoder writes quoted-printable (RFC 2045 section 6.7) that survives what
+// MTAs and mailboxes do: no blank ends a line, and no line begins with a dot, with
+// "From " or with what could be a boundary.
+type qpEncoder struct {
+	eol    string
+	binary bool
+	col    int
+	held   []byte // a blank, a CR, or the beginning of a line
+}
+
+const upperHex = "0123456789ABCDEF"
+
+func (e *qpEncoder) append(dst, src []byte) []byte {
+	for _, c := range src {
+		dst = e.add(dst, c)
+	}
+	return dst
+}
+
+// add writes c, or keeps it back while what follows decides.
+func (e *qpEncoder) add(dst []byte, c byte) []byte {
+	if len(e.held) > 0 {
+		h := e.held[0]
+		e.held = e.held[:0]
+		switch {
+		case c == '\n' && h == '\r' && !e.binary:
+			return e.newline(dst)
+		case h == '\r' || c == '\n' && !e.binary:
+			dst = e.escape(dst, h)
+		default:
+			dst = e.literal(dst, h)
+		}
+	}
+	switch {
+	case c == '\n' && !e.binary:
+		return e.newline(dst)
+	case c == '\r' && !e.binary, c == ' ', c == '\t':
+		e.held = append(e.held, c)
+		return dst
+	case c < ' ' || c == '=' || c > '~' || e.col == 0 && (c == '-' || c == '.' || c == 'F'):
+		return e.escape(dst, c)
+	}
+	return e.literal(dst, c)
+}
+
+func (e *qpEncoder) newline(dst []byte) []byte {
+	e.col = 0
+	return append(dst, e.eol...)
+}
+
+// maxQPLine is the length of a line without the "=" that may end it.
+const maxQPLine = 75
+
+func (e *qpEncoder) room(dst []byte, n int) []byte {
+	if e.col+n > maxQPLine {
+		dst = e.newline(append(dst, '='))
+	}
+	return dst
+}
+
+func (e *qpEncoder) literal(dst []byte, c byte) []byte {
+	dst = e.room(dst, 1)
+	if e.col == 0 && (c == '-' || c == '.' || c == 'F') {
+		return e.escape(dst, c)
+	}
+	e.col++
+	return append(dst, c)
+}
+
+func (e *qpEncoder) escape(dst []byte, c byte) []byte {
+	dst = e.room(dst, 3)
+	e.col += 3
+	return append(dst, '=', upperHex[c>>4], upperHex[c&15])
+}
+
+func (e *qpEncoder) finish(dst []byte) []byte {
+	if len(e.held) > 0 {
+		dst, e.held = e.escape(dst, e.held[0]), nil
+	}
+	return dst
+}
+
+// newEncodingReader applies an encoding while it is read.
+func newEncodingReader(src io.Reader, encoding, eol string, binary bool) io.Reader {
+	e := newEncoder(encoding, eol, binary)
+	if e == nil {
+		return src
+	}
+	return &encodingReader{src: src, enc: e}
+}
+
+type encodingReader struct {
+	src io.Reader
+	enc encoder
+	in  []byte
+	out []byte
+	buf []byte
+	err error
+}
+
+func (r *encodingReader) Read(p []byte) (int, error) {
+	for len(r.out) == 0 {
+		if r.err != nil {
+			return 0, r.err
+		}
+		if len(p) == 0 {
+			return 0, nil
+		}
+		if r.in == nil {
+			r.in = make([]byte, decodeChunk)
+		}
+		n, err := r.src.Read(r.in)
+		r.out = r.enc.append(r.buf[:0], r.in[:n])
+		if err == io.EOF {
+			r.out = r.enc.finish(r.out)
+		}
+		r.err, r.buf = err, r.out
+	}
+	n := copy(p, r.out)
+	r.out = r.out[n:]
+	return n, nil
+}
+
+func isText(media string) bool { return len(media) > 5 && media[:5] == "text/" }

@@ -1,0 +1,101 @@
+package message
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// A Name is what some client may take for the file name of a part.
+type Name struct {
+	Value string
+	From  string // "content-disposition filename*", "content-type name", "uuencode"
+}
+
+// Clean returns the name as a file system may end up with it: without control
+// characters and those that turn the direction of writing, and without blanks,
+// dots and quotes at its end and blanks and quotes at its beginning.
+func (n Name) Clean() string {
+	s := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, n.Value)
+	const quotes = "\"'`"
+	s = strings.TrimLeftFunc(s, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(quotes, r) })
+	return strings.TrimRightFunc(s, func(r rune) bool {
+		return unicode.IsSpace(r) || r == '.' || strings.ContainsRune(quotes, r)
+	})
+}
+
+// Names returns everything a client could take for the part's file name: all
+// parameters of all Content-Type and Content-Disposition fields whatever they are
+// called (clients have been seen to run a part by any of them), Content-Name and
+// X-Sun-Data-Name fields, and the name of a uuencoded file; decoded, and as it
+// stands where that differs.
+func (p *Part) Names() []Name {
+	var names []Name
+	seen := make(map[Name]bool)
+	add := func(value, from string) {
+		if n := (Name{value, from}); value != "" && !seen[n] {
+			seen[n] = true
+			names = append(names, n)
+		}
+	}
+	count := map[string]int{}
+	for _, f := range p.Header {
+		var field string
+		switch {
+		case f.Is("Content-Type"):
+			field = "content-type"
+		case f.Is("Content-Disposition"):
+			field = "content-disposition"
+		case f.Is("Content-Name"), f.Is("X-Sun-Data-Name"):
+			raw := strings.Trim(unfold(f.Text(true)), blanks)
+			from := toLower(f.Name())
+			add(printable(DecodeWords(raw)), from)
+			add(raw, from)
+			continue
+		default:
+			continue
+		}
+		if count[field]++; count[field] > maxFields {
+			continue
+		}
+		_, params, _ := parseParams(f.Text(true))
+		for _, param := range params {
+			from := strings.TrimRight(field+" "+param.Attr, " ")
+			for _, v := range param.readings() {
+				add(v, from)
+			}
+		}
+	}
+	if p.uu != nil && p.put == nil {
+		add(decodeCharset("", []byte(p.uu.name)), "uuencode")
+		add(p.uu.name, "uuencode")
+	}
+	return slices.Clip(names)
+}
+
+// Filename returns the name under which a client would most likely show and save
+// the part, "" for none: the filename of Content-Disposition, the name of
+// Content-Type, or that of a uuencoded file; decoded and without control characters.
+func (p *Part) Filename() string {
+	for _, from := range []struct {
+		params []Param
+		name   string
+	}{{p.dparam, "filename"}, {p.params, "name"}, {p.dparam, "name"}, {p.params, "filename"}} {
+		if v, ok := lookup(from.params, from.name); ok {
+			if s := strings.Trim(printable(v.Value), " "); s != "" {
+				return s
+			}
+		}
+	}
+	for _, n := range p.Names() {
+		if n.From == "content-name" || n.From == "x-sun-data-name" || n.From == "uuencode" {
+			return printable(n.Value)
+		}
+	}
+	return ""
+}

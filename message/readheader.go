@@ -1,0 +1,216 @@
+package message
+
+import "bytes"
+
+// A headerMode says what may stand in a header.
+type headerMode uint8
+
+const (
+	strict    headerMode = iota // fields only, as MTAs have it: see Parse
+	ofPart                      // lines that are no fields, where fields follow
+	ofMessage                   // and empty lines before it, and an mbox separator
+)
+
+// fieldCost is what a field costs beside its bytes.
+const fieldCost = 64
+
+// header reads the header of p from the line start pos on, up to where the body
+// begins.
+func (s *pass) header(p *Part, pos int64, mode headerMode) {
+	var (
+		lines  []line // where each field begins
+		kept   = true
+		prefix = pos
+	)
+	p.start, p.kept = pos, -1
+	budget := s.r.header
+	keep := func(l line, end int64) {
+		if !kept {
+			return
+		}
+		cost := end - l.at
+		if !l.cont {
+			cost += fieldCost
+		}
+		if cost > budget {
+			kept, p.kept = false, prefix
+			p.note(DefectHeaderLimit, l.at)
+			return
+		}
+		budget -= cost
+		if l.cont {
+			return
+		}
+		lines, prefix = append(lines, l), l.at
+	}
+	leading := mode == ofMessage
+read:
+	for pos < s.w.limit && s.w.err == nil {
+		text, next, _ := s.w.head(pos)
+		if s.w.err != nil {
+			break
+		}
+		name, colon := scanName(text)
+		switch {
+		case len(text) == 0 && leading && s.fieldsBehind(next):
+			p.note(DefectHeaderJunk, pos)
+			keep(line{at: pos}, next)
+			pos = next
+			continue
+		case len(text) == 0:
+			p.brk = pos
+			if p.kept < 0 {
+				p.kept = pos
+			}
+			p.body = next
+			s.keepHeader(p, lines, budget)
+			return
+		case len(text) >= 2 && text[0] == '-' && text[1] == '-' && len(s.stack) > 0 && s.isBoundary(pos):
+			p.note(DefectHeaderCut, pos)
+			break read
+		case (text[0] == ' ' || text[0] == '\t') && (len(lines) > 0 || !kept):
+			keep(line{at: pos, cont: true}, next)
+		case name > 0:
+			keep(line{at: pos, name: name, colon: colon}, next)
+		case mode == strict || !s.junkAllowed(pos, next, leading):
+			if mode != strict {
+				p.note(DefectHeaderCut, pos)
+			}
+			break read
+		default:
+			p.note(DefectHeaderJunk, pos)
+			keep(line{at: pos}, next)
+		}
+		leading = false
+		pos = next
+	}
+	p.brk, p.body = pos, pos
+	if p.kept < 0 {
+		p.kept = pos
+	}
+	s.keepHeader(p, lines, budget)
+}
+
+// A line is the first of a field, or one that is no field.
+type line struct {
+	at          int64
+	name, colon int
+	cont        bool
+}
+
+// keepHeader copies the header up to p.kept.
+func (s *pass) keepHeader(p *Part, lines []line, budget int64) {
+	size := p.kept - p.start
+	if size == 0 || len(lines) == 0 {
+		p.kept = p.start
+		return
+	}
+	raw := make([]byte, size)
+	for n := int64(0); n < size; {
+		b := s.w.at(p.start+n, 1)
+		if len(b) == 0 {
+			return
+		}
+		n += int64(copy(raw[n:], b))
+	}
+	if bytes.IndexByte(raw, 0) >= 0 {
+		p.note(DefectHeaderNUL, p.start)
+	}
+	if s.d.eol == '\n' && bytes.Count(raw, []byte("\r")) > bytes.Count(raw, []byte("\r\n")) {
+		p.note(DefectHeaderCR, p.start)
+	}
+	s.r.header = budget
+	p.Header = make(Header, 0, len(lines))
+	for i, l := range lines {
+		if l.at >= p.kept {
+			break
+		}
+		end := p.kept
+		if i+1 < len(lines) {
+			end = min(end, lines[i+1].at)
+		}
+		f := Field{raw: raw[l.at-p.start : end-p.start : end-p.start], name: l.name, eol: s.d.eol}
+		if l.name > 0 {
+			f.value = l.colon + 1
+		}
+		f.end = len(trimEnd(f.raw, f.eol))
+		p.Header = append(p.Header, f)
+	}
+}
+
+// isBoundary reports whether the line at pos is a boundary.
+func (s *pass) isBoundary(pos int64) bool {
+	text, _, whole := s.w.head(pos)
+	text = bytes.TrimRight(text[2:], " \t\r")
+	if !whole && len(text) == headSize-2 {
+		return false
+	}
+	for _, l := range s.stack {
+		for _, b := range l.bounds {
+			if len(text) >= len(b) && string(text[:len(b)]) == b && (len(text) == len(b) || string(text[len(b):]) == "--") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lookahead is how many lines behind one that is no field may tell whether the
+// header goes on.
+const lookahead = 100
+
+// junkAllowed reports whether the header goes on behind a line that is no field:
+// whether before an empty line or a boundary there is a field about content, or,
+// of a message, one that messages have.
+//
+// QUIRK: Clients either pass over such a line or let the body begin. Where fields
+// that matter follow, passing over it shows more.
+func (s *pass) junkAllowed(pos, next int64, leading bool) bool {
+	if pos < s.junk {
+		return true
+	}
+	if text, _, _ := s.w.head(pos); leading && isMboxLine(text) {
+		return true
+	}
+	for range lookahead {
+		text, after, _ := s.w.head(next)
+		if len(text) == 0 || len(text) >= 2 && text[0] == '-' && text[1] == '-' && s.isBoundary(next) {
+			return false
+		}
+		if isContentField(text) {
+			s.junk = next
+			return true
+		}
+		next = after
+	}
+	return false
+}
+
+func isMboxLine(line []byte) bool {
+	return bytes.HasPrefix(line, []byte("From ")) || bytes.HasPrefix(line, []byte(">From "))
+}
+
+// fieldsBehind reports whether behind empty lines a header begins as messages have one.
+func (s *pass) fieldsBehind(pos int64) bool {
+	for range lookahead {
+		text, next, _ := s.w.head(pos)
+		switch {
+		case pos >= s.w.limit:
+			return false
+		case len(text) > 0:
+			return isContentField(text) || isMboxLine(text) || isMessageField(text)
+		}
+		pos = next
+	}
+	return false
+}
+
+// isMessageField reports whether a line is a field that begins a message.
+func isMessageField(line []byte) bool {
+	n, _ := scanName(line)
+	switch toLower(string(line[:n])) {
+	case "from", "to", "cc", "subject", "date", "received", "return-path", "message-id", "mime-version", "reply-to", "sender", "delivered-to", "x-mailer":
+		return true
+	}
+	return false
+}
