@@ -14,16 +14,19 @@ const module = "github.com/gomilter/gomilter"
 // ranks draws the layers: a package may import only what has a lower rank. The
 // tests of a package may look up.
 var ranks = map[string]int{
-	"internal/wire": 0,
-	"address":       0,
-	"message":       0,
+	"internal/archive": 0,
+	"internal/wire":    0,
+	"address":          0,
+	"message":          0,
 
 	"":              1, // package milter
 	"internal/edit": 1,
 
-	"mta": 2,
+	"mta":    2,
+	"filter": 2,
 
 	"miltertest":        3,
+	"filter/html":       3,
 	"internal/peertest": 3,
 	"internal/hostile":  3,
 

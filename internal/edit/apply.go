@@ -298,6 +298,20 @@ func (ed *Editor) Header() message.Header {
 	return h
 }
 
+// AboveOwn returns how many of the fields that Header returns stand above the MTA's
+// own Received field.
+func (ed *Editor) AboveOwn() (n int) {
+	for _, f := range ed.fields {
+		switch {
+		case f.own:
+			return n
+		case f.set && f.user:
+			n++
+		}
+	}
+	return n
+}
+
 // Body returns the body as the next filter is shown it.
 func (ed *Editor) Body() []byte {
 	ed.body = normal(ed.body)

@@ -55,6 +55,7 @@ type Edit struct {
 	Address string // as on the wire, mostly in angle brackets
 	Args    string // of AddRcpt and ChangeFrom: ESMTP parameters separated by blanks
 	Body    []byte
+	Size    int64 // of a body that is not in Body
 }
 
 // ErrNoEdit says that a reply code is no edit.
@@ -217,7 +218,7 @@ func (e Edit) MarshalJSON() ([]byte, error) {
 			b = appendText(b, "args", e.Args)
 		}
 	case ReplaceBody:
-		b = fmt.Appendf(b, `,"size":%d`, len(e.Body))
+		b = fmt.Appendf(b, `,"size":%d`, max(int64(len(e.Body)), e.Size))
 	case Quarantine:
 		b = appendText(b, "value", e.Value)
 	}

@@ -96,6 +96,9 @@ func (q *EditQueue) Quarantine(reason string, admit func(int) error) error {
 	return nil
 }
 
+// Empty reports whether nothing was queued.
+func (q *EditQueue) Empty() bool { return len(q.header)+len(q.env)+len(q.hold) == 0 }
+
 // A Ground is what the order and the kind of edits depend on.
 type Ground struct {
 	Postfix bool                  // the MTA is Postfix

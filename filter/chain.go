@@ -1,0 +1,327 @@
+package filter
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/message"
+)
+
+// A Chain runs filters in one process, in their order. What comes out is what the
+// same filters would give as separate milters of Postfix: a filter sees what those
+// before it made of the message, and the first that does not answer Continue
+// decides. Its fields may not be changed once it is in use; the zero value of each
+// but Steps is a working default.
+type Chain struct {
+	Steps   []Step
+	Network Network
+
+	// Submission says that the clients are our users, who authenticate later:
+	// refusals at connect and HELO do not apply.
+	Submission bool
+
+	// Immediate answers refusals before RCPT at once. Without, they are held until
+	// RCPT, so that the recipients get into the explanation and AUTH can cancel
+	// those of connect and HELO.
+	Immediate bool
+
+	// Disagree is what happens where filters refuse a message for some of its
+	// recipients only, after DATA.
+	Disagree Disagreement
+
+	// Times. They end before those of the milter.Server, which knows nothing of
+	// single filters.
+	StageTimeout time.Duration // of all filters together before the end of the message; 0 means 7 s
+	EndTimeout   time.Duration // of all Message hooks together; 0 means 225 s
+
+	// MaxAbandoned is how many hooks that overstayed their time may still run;
+	// 0 means 100. While there are as many, messages are answered tempfail.
+	MaxAbandoned int
+
+	// Memory is how many bytes of a body are kept in memory, the rest in a temporary
+	// file in Dir; 0 means 1 MiB, "" os.TempDir.
+	Memory int64
+	Dir    string
+
+	// MIME are the limits of reading the structure of messages.
+	MIME message.Options
+
+	// Explain is given the explanation of each message when it is over. It is
+	// called from the goroutines of connections; nil means that Log is told.
+	Explain func(*Explanation)
+
+	// Log is where the chain tells what it can tell nobody else; nil means
+	// slog.Default().
+	Log *slog.Logger
+
+	once      sync.Once
+	plan      plan
+	abandoned atomic.Int64
+	spools    sync.Pool
+}
+
+// A Step is a filter of a chain and what its admin wants of it.
+type Step struct {
+	Filter *Filter
+	Mode   Mode
+
+	// OnError is what happens to a message on which the filter fails.
+	OnError OnError
+
+	// Timeout is how long one hook may take; 0 means as long as the stage has left.
+	Timeout time.Duration
+
+	// Classes are those of the messages that the filter is asked about; nil means all.
+	Classes []Class
+
+	// Applies may keep the Message hook from messages, by what is known of them
+	// then; nil means that none is kept.
+	Applies func(*Transaction) bool
+}
+
+// asksOf reports whether the filter is asked about messages of a class.
+func (s *Step) asksOf(c Class) bool { return s.Classes == nil || slices.Contains(s.Classes, c) }
+
+// A Mode is whether a filter's decisions count.
+type Mode uint8
+
+// The modes.
+const (
+	On     Mode = iota // the filter decides and edits
+	Report             // it is asked, and only the explanation says what it wanted
+	Off                // it is not asked
+)
+
+var modeNames = [...]string{"on", "report", "off"}
+
+// String returns the mode as in configurations.
+func (m Mode) String() string { return modeNames[m] }
+
+// OnError is what happens to a message on which a filter fails.
+type OnError uint8
+
+// What may happen.
+const (
+	ErrorTempFail OnError = iota // the client is told to try again
+	ErrorReject                  // it is refused for good
+	ErrorAccept                  // it is delivered as the filters before left it; no more are asked
+	ErrorSkip                    // it goes on as if the filter were not there
+)
+
+var onErrorNames = [...]string{"tempfail", "reject", "accept", "skip"}
+
+// String returns the policy as in configurations.
+func (o OnError) String() string { return onErrorNames[o] }
+
+// A Disagreement is what happens where a message is refused for some recipients.
+type Disagreement uint8
+
+// What may happen.
+const (
+	Strictest   Disagreement = iota // the message is refused for all, for good if it is for one
+	Lenient                         // it is delivered to all
+	DropRefused                     // it is delivered to the others
+	TempFailAll                     // the client is told to try again
+)
+
+// ErrChain is in the errors of [Chain.Check].
+var ErrChain = errors.New("filter: chain is not right")
+
+// Check returns what is wrong with the chain: filters without a name, two of one
+// name, one that edits what another has signed, hooks without what they need.
+func (c *Chain) Check() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%w: %s", ErrChain, fmt.Sprintf(format, args...)))
+	}
+	seen := make(map[string]bool)
+	signs := ""
+	for i, s := range c.Steps {
+		f := s.Filter
+		switch {
+		case f == nil:
+			bad("step %d has no filter", i+1)
+			continue
+		case f.Name == "":
+			bad("the filter of step %d has no name", i+1)
+		case seen[f.Name]:
+			bad("two filters are called %q", f.Name)
+		}
+		seen[f.Name] = true
+		edits := f.Needs.Actions &^ (milter.CanQuarantine | milter.CanAddRcpt | milter.CanAddRcptParams | milter.CanDeleteRcpt | milter.CanChangeFrom)
+		switch {
+		case s.Mode == Off:
+		case signs != "" && edits != 0 && f.Kind != Signs:
+			bad("%q edits what %q has signed before: put it in front", f.Name, signs)
+		case f.Kind == Signs:
+			signs = f.Name
+		}
+		if f.Message == nil && f.Needs.Actions != 0 {
+			bad("%q has no Message hook to edit in", f.Name)
+		}
+		if f.Kind == Verifies && edits&^milter.CanAddHeaders != 0 {
+			bad("%q verifies, and may edit nothing but add header fields", f.Name)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// A plan is what follows from the steps for every connection.
+type plan struct {
+	steps  []*Step // those that are asked
+	hooks  struct{ connect, helo, mail, rcpt, data, message bool }
+	header bool
+	body   bool
+	edits  milter.Actions
+	macros map[milter.Stage][]string
+	names  map[milter.Stage][]string // macros to take note of
+	holds  bool                      // a refusal may be held
+}
+
+// Macros that every transaction has, by the stage at which they are there.
+var ownMacros = map[milter.Stage][]string{
+	milter.StageMail: {"i", "{auth_authen}", "{auth_type}"},
+}
+
+func (c *Chain) prepare() {
+	p := &c.plan
+	wanted := make(map[milter.Stage][]string)
+	for i := range c.Steps {
+		s := &c.Steps[i]
+		f := s.Filter
+		if s.Mode == Off || f == nil {
+			continue
+		}
+		p.steps = append(p.steps, s)
+		h := &p.hooks
+		h.connect = h.connect || f.Connect != nil
+		h.helo = h.helo || f.Helo != nil
+		h.mail = h.mail || f.Mail != nil
+		h.rcpt = h.rcpt || f.Rcpt != nil
+		h.data = h.data || f.Data != nil
+		if f.Message != nil {
+			h.message = true
+			p.header = p.header || f.Needs.Header || f.Needs.Body
+			p.body = p.body || f.Needs.Body
+			if s.Mode == On {
+				p.edits |= f.Needs.Actions
+			}
+		}
+		for st, names := range f.Needs.Macros {
+			for _, n := range names {
+				if !slices.Contains(wanted[st], n) {
+					wanted[st] = append(wanted[st], n)
+				}
+			}
+		}
+	}
+	if p.edits&(milter.CanChangeHeaders|milter.CanAddHeaders|milter.CanChangeBody) != 0 {
+		// What filters edit is counted in the header, and a new body changes it.
+		p.header = true
+		p.edits |= milter.CanChangeHeaders | milter.CanAddHeaders
+	}
+	if c.Disagree == DropRefused && p.hooks.message {
+		p.edits |= milter.CanDeleteRcpt
+	}
+	if len(wanted) > 0 {
+		p.macros = maps.Clone(wanted)
+		for st, own := range ownMacros {
+			if list, ok := wanted[st]; ok {
+				p.macros[st] = append(slices.Clone(own), slices.DeleteFunc(slices.Clone(list), func(n string) bool { return slices.Contains(own, n) })...)
+			}
+		}
+	}
+	p.names = maps.Clone(wanted)
+	p.holds = !c.Immediate && (p.hooks.connect || p.hooks.helo || p.hooks.mail)
+}
+
+// Hooks returns the hooks of one connection: it is the New of a [milter.Server].
+func (c *Chain) Hooks(s *milter.Session) milter.Hooks {
+	c.once.Do(c.prepare)
+	v := &conversation{chain: c, session: s}
+	p := &c.plan
+	h := milter.Hooks{
+		Connect: v.connect, Helo: v.helo, Mail: v.mail, Rcpt: v.rcpt, End: v.end, Abort: v.abort, Close: v.close,
+		Actions: p.edits, Macros: p.macros, LeadingSpace: true,
+	}
+	if h.Actions == 0 {
+		h.Actions = milter.NoEdits
+	}
+	h.Silent = milter.Stages(milter.StageHeader, milter.StageBody)
+	if !p.hooks.connect {
+		h.Silent |= milter.Stages(milter.StageConnect)
+	}
+	if !p.hooks.helo {
+		h.Silent |= milter.Stages(milter.StageHelo)
+	}
+	if !p.hooks.mail {
+		h.Silent |= milter.Stages(milter.StageMail)
+	}
+	if !p.hooks.rcpt && !p.holds {
+		h.Silent |= milter.Stages(milter.StageRcpt)
+	}
+	if p.hooks.data {
+		h.Data = v.data
+	}
+	if p.header {
+		h.Header = v.header
+	}
+	if p.body {
+		h.Body = v.body
+	}
+	return h
+}
+
+func (c *Chain) log() *slog.Logger {
+	if c.Log != nil {
+		return c.Log
+	}
+	return slog.Default()
+}
+
+func (c *Chain) stageTimeout() time.Duration {
+	if c.StageTimeout > 0 {
+		return c.StageTimeout
+	}
+	return 7 * time.Second
+}
+
+func (c *Chain) endTimeout() time.Duration {
+	if c.EndTimeout > 0 {
+		return c.EndTimeout
+	}
+	return 225 * time.Second
+}
+
+func (c *Chain) tooManyAbandoned() bool {
+	limit := int64(c.MaxAbandoned)
+	if limit == 0 {
+		limit = 100
+	}
+	return c.abandoned.Load() >= limit
+}
+
+// getSpool lends a place for a body.
+func (c *Chain) getSpool() *message.Spool {
+	if s, ok := c.spools.Get().(*message.Spool); ok {
+		return s
+	}
+	return message.NewSpool(c.Memory, c.Dir)
+}
+
+func (c *Chain) putSpool(s *message.Spool) error {
+	if s.InMemory() {
+		if err := s.Reset(); err == nil {
+			c.spools.Put(s)
+			return nil
+		}
+	}
+	return s.Close()
+}

@@ -1,0 +1,186 @@
+package filter
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/internal/edit"
+	"github.com/gomilter/gomilter/message"
+)
+
+func (v *conversation) header(_ context.Context, h *milter.Header) milter.HeaderReply {
+	v.begin()
+	value := string(h.Raw())
+	if v.session.Protocol()&milter.ProtocolLeadingSpace == 0 {
+		value = " " + value // what the MTA took away, most likely
+	}
+	v.m.received.Header = append(v.m.received.Header, message.NewField(h.Name(), value, "\r\n"))
+	return milter.Continue
+}
+
+func (v *conversation) body(_ context.Context, b []byte) milter.BodyReply {
+	v.begin()
+	m := v.m
+	if m.received.Body == nil {
+		m.received.Body = m.spool()
+	}
+	if m.spoolErr == nil {
+		_, m.spoolErr = m.received.Body.(io.Writer).Write(b)
+	}
+	return milter.Continue
+}
+
+func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply {
+	v.begin()
+	m := v.m
+	v.macros(milter.StageEnd)
+	if m.received.Body == nil && v.chain.plan.body {
+		m.received.Body = strings.NewReader("")
+	}
+	m.expl.Size = m.received.size()
+	switch {
+	case v.held != nil:
+		return v.refuse(milter.StageEnd, v.held.refusal)
+	case m.spoolErr != nil:
+		v.chain.log().Error("message cannot be stored", "conn", v.conn.ID, "queue", m.queueID, "err", m.spoolErr)
+		return v.refuse(milter.StageEnd, milter.TempFail(452, "4.3.1", "Message cannot be stored now, please try again later"))
+	case v.chain.tooManyAbandoned():
+		return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.2", "Too busy, please try again later"))
+	}
+	v.start(v.chain.endTimeout())
+	for i, s := range v.chain.plan.steps {
+		f := s.Filter
+		if f.Message == nil || v.connDone[i] || v.mailDone[i] || !s.asksOf(v.m.class) {
+			continue
+		}
+		o := newOutcome(s, milter.StageEnd)
+		t := v.view(o)
+		edits := &Edits{m: v.m, needs: f.Needs.Actions}
+		applies := true
+		r := v.ask(ctx, s, milter.StageEnd, o, func(ctx context.Context) (milter.Reply, error) {
+			defer edits.close()
+			if s.Applies != nil && !s.Applies(t) {
+				applies = false
+				return milter.Continue, nil
+			}
+			r, err := f.Message(ctx, t, edits)
+			if err == nil && (r == milter.EndReply(milter.Accept) || r == milter.EndReply(milter.Continue)) {
+				err = edits.prepare()
+			}
+			return r, err
+		})
+		if !o.abandoned {
+			if !applies {
+				continue
+			}
+			o.Edits = edits.list
+		}
+		v.m.expl.Filters = append(v.m.expl.Filters, o.done())
+		refusal, refused := r.(*milter.Refusal)
+		switch {
+		case r == nil: // it does not count
+			continue
+		case refused:
+			return v.refuse(milter.StageEnd, refusal)
+		case r == milter.Reply(milter.Discard):
+			v.discard(milter.StageEnd)
+			return milter.Discard
+		case r == acceptAll:
+			return v.deliver(e)
+		}
+		if err := edits.commit(); err != nil {
+			v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", m.queueID, "filter", f.Name, "err", err)
+			return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later"))
+		}
+		if refusal := v.disagree(s, edits.refuse); refusal != nil {
+			return v.refuse(milter.StageEnd, refusal)
+		}
+		if v.m.quarantine != nil {
+			break
+		}
+	}
+	return v.deliver(e)
+}
+
+// deliver ends the message well: the MTA is told what the filters changed.
+func (v *conversation) deliver(e *milter.Edits) milter.EndReply {
+	m := v.m
+	if err := m.send(e, v.session.MTA()); err != nil {
+		v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", m.queueID, "err", err)
+		return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later"))
+	}
+	m.expl.Verdict, m.expl.Quarantine = "accept", m.quarantine
+	v.finish(milter.StageEnd)
+	return milter.Accept
+}
+
+// send makes of all that the filters changed the fewest edits of the MTA at hand.
+func (m *mail) send(e *milter.Edits, kind milter.MTA) error {
+	var list []edit.Edit
+	if ed := m.editor; ed != nil {
+		mta := edit.Sendmail
+		if kind == milter.MTAPostfix {
+			mta = edit.Postfix
+		}
+		list = edit.DiffHeader(mta, m.received.Header, ed.Header(), ed.AboveOwn())
+		list = append(list, edit.DiffEnvelope(m.before, ed.Envelope())...)
+	}
+	if m.quarantine != nil {
+		list = append(list, edit.Edit{Action: edit.Quarantine, Value: *m.quarantine})
+	}
+	for _, x := range list {
+		if err := make1(e, x); err != nil {
+			return fmt.Errorf("%s: %w", x.Action, err)
+		}
+	}
+	if body := m.now.Body; body != m.received.Body {
+		if err := e.ReplaceBody(&bodyReader{io.NewSectionReader(body, 0, body.Size()), m}); err != nil {
+			return err
+		}
+		list = append(list, edit.Edit{Action: edit.ReplaceBody, Size: body.Size()})
+	}
+	m.expl.Edits = append(m.expl.Edits, list...)
+	return nil
+}
+
+// make1 asks the MTA for an edit.
+func make1(e *milter.Edits, x edit.Edit) error {
+	params := strings.Fields(x.Args)
+	switch x.Action {
+	case edit.AddHeader:
+		return e.AddHeader(x.Name, x.Value)
+	case edit.InsertHeader:
+		return e.InsertHeader(int(x.Index), x.Name, x.Value)
+	case edit.ChangeHeader:
+		return e.ChangeHeader(x.Name, int(x.Index), x.Value)
+	case edit.DeleteHeader:
+		return e.DeleteHeader(x.Name, int(x.Index))
+	case edit.AddRcpt:
+		return e.AddRcpt(x.Address, params...)
+	case edit.DeleteRcpt:
+		return e.DeleteRcpt(x.Address)
+	case edit.ChangeFrom:
+		return e.ChangeFrom(x.Address, params...)
+	case edit.Quarantine:
+		return e.Quarantine(x.Value)
+	}
+	return fmt.Errorf("filter: %v cannot be sent", x.Action)
+}
+
+// A bodyReader gives the new body to the MTA, and back what the message holds when
+// all was read.
+type bodyReader struct {
+	*io.SectionReader
+	m *mail
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	n, err := b.SectionReader.Read(p)
+	if err == io.EOF {
+		b.m.close()
+	}
+	return n, err
+}

@@ -1,0 +1,220 @@
+package filter
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/internal/edit"
+)
+
+// A conversation carries one SMTP connection through a chain.
+type conversation struct {
+	chain    *Chain
+	session  *milter.Session
+	conn     *Connection
+	m        *mail // nil between messages
+	sent     *mail // whose new body may still be on its way
+	deadline time.Time
+	held     *hold     // of the connection or of the message
+	connDone []bool    // steps that accepted the connection
+	mailDone []bool    // or the message
+	early    []Outcome // at connect and HELO
+}
+
+// A hold is a refusal that waits for RCPT.
+type hold struct {
+	refusal *milter.Refusal
+	stage   milter.Stage
+}
+
+// early reports whether AUTH cancels the refusal.
+func (h *hold) early() bool { return h.stage < milter.StageMail }
+
+// start sets the time that the hooks of a stage have.
+func (v *conversation) start(d time.Duration) { v.deadline = time.Now().Add(d) }
+
+// begin starts a message, by MAIL or by the first step that the MTA sends of one.
+func (v *conversation) begin() {
+	if v.m != nil {
+		return
+	}
+	v.drop(&v.sent)
+	if v.conn == nil {
+		v.meet(&milter.Client{Family: milter.FamilyUnknown})
+	}
+	clear(v.mailDone)
+	if v.held != nil && !v.held.early() {
+		v.held = nil
+	}
+	v.m = &mail{chain: v.chain, class: v.conn.class(&v.chain.Network), macros: make(map[string]string)}
+	v.m.now = &v.m.received
+	v.m.received.options = &v.chain.MIME
+	v.m.expl = v.newExplanation()
+}
+
+func (v *conversation) newExplanation() *Explanation {
+	x := &Explanation{Ref: newRef(), Time: time.Now(), Conn: v.conn.ID, Client: v.conn.Client.Host, Helo: v.conn.Helo,
+		Recipients: []Recipient{}, Edits: []edit.Edit{}, Filters: slices.Clone(v.early)}
+	if a := v.conn.Client.Addr.Addr(); a.IsValid() {
+		x.Client += " [" + a.String() + "]"
+	}
+	return x
+}
+
+// drop forgets a message.
+func (v *conversation) drop(m **mail) {
+	if *m == nil {
+		return
+	}
+	if err := (*m).close(); err != nil {
+		v.chain.log().Error("message cannot be cleared away", "conn", v.conn.ID, "err", err)
+	}
+	*m = nil
+}
+
+// leave gives what an abandoned hook may look at to that hook, and goes on with a
+// copy.
+func (v *conversation) leave() {
+	c := *v.conn
+	c.facts = new(facts)
+	*c.facts = maps.Clone(*v.conn.facts)
+	v.conn = &c
+	old := v.m
+	if old == nil {
+		return
+	}
+	old.shared = true
+	v.m = &mail{chain: old.chain, class: old.class, user: old.user, queueID: old.queueID, macros: maps.Clone(old.macros),
+		from: old.from, rcpts: slices.Clone(old.rcpts), facts: maps.Clone(old.facts), editor: old.editor, spoolErr: old.spoolErr, expl: old.expl,
+		received: Message{Header: slices.Clone(old.received.Header), Body: old.received.Body, options: old.received.options}}
+	if v.m.now = &v.m.received; old.now != &old.received {
+		v.m.now = &Message{Header: slices.Clone(old.now.Header), Body: old.now.Body, options: old.now.options}
+	}
+}
+
+// macros takes note of the macros that filters name for a stage.
+func (v *conversation) macros(st milter.Stage) {
+	for _, name := range v.chain.plan.names[st] {
+		if value, ok := v.session.Macro(name); ok {
+			v.m.macros[bareMacro(name)] = value
+		}
+	}
+	v.m.queueID = v.session.QueueID()
+}
+
+// ask runs a hook and fills in what came of it. The reply is nil where it does not
+// count, and acceptAll where the filter failed and may let the message pass.
+func (v *conversation) ask(ctx context.Context, s *Step, st milter.Stage, o *Outcome, hook func(context.Context) (milter.Reply, error)) milter.Reply {
+	began := time.Now()
+	r, fail := v.run(ctx, s, st, hook)
+	if fail != nil && errors.Is(fail.Err, ErrTime) {
+		o.abandoned = true // its notes are the hook's
+	}
+	o.MS = float64(time.Since(began).Microseconds()) / 1000
+	if fail != nil {
+		return v.failed(s, o, fail)
+	}
+	if refusal, ok := r.(*milter.Refusal); ok {
+		o.Reply = newReply(refusal)
+		if o.Decision = "reject"; refusal.Temporary() {
+			o.Decision = "tempfail"
+		}
+	} else {
+		o.Decision = r.String()
+	}
+	if s.Mode == Report {
+		return nil
+	}
+	return r
+}
+
+// acceptAll is what a filter answers that failed and may let the message pass.
+var acceptAll milter.Reply = failedReply{milter.Accept}
+
+type failedReply struct{ milter.EndReply }
+
+// failed returns what a failure means for the message.
+func (v *conversation) failed(s *Step, o *Outcome, fail *Failure) milter.Reply {
+	v.chain.log().Error("filter failed", "conn", v.conn.ID, "filter", fail.Filter, "stage", fail.Stage, "err", fail.Err, "stack", fail.Stack)
+	o.Decision, o.Failed = "failed", fail.Err.Error()
+	if s.Mode == Report {
+		return nil
+	}
+	switch s.OnError {
+	case ErrorReject:
+		return milter.Reject(554, "5.3.0", "Message cannot be processed")
+	case ErrorAccept:
+		return acceptAll
+	case ErrorSkip:
+		return nil
+	}
+	return milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later")
+}
+
+// refuse ends the message with a refusal, which carries the reference.
+func (v *conversation) refuse(st milter.Stage, r *milter.Refusal) *milter.Refusal {
+	r = withRef(r, v.m.expl.Ref)
+	x := v.m.expl
+	x.Reply = newReply(r)
+	if x.Verdict = "reject"; r.Temporary() {
+		x.Verdict = "tempfail"
+	}
+	v.finish(st)
+	return r
+}
+
+// discard ends the message with nobody told.
+func (v *conversation) discard(st milter.Stage) {
+	v.m.expl.Verdict = "discard"
+	v.finish(st)
+}
+
+// finish hands out the explanation, and ends the message but for a body that is
+// on its way.
+func (v *conversation) finish(st milter.Stage) {
+	m, x := v.m, v.m.expl
+	x.Stage, x.QueueID, x.Class, x.User = st.String(), m.queueID, m.class, m.user
+	x.Helo = v.conn.Helo
+	if m.editor != nil {
+		x.Envelope = m.editor.Envelope()
+	} else {
+		x.Envelope = m.envelope()
+	}
+	x.MS = float64(time.Since(x.Time).Microseconds()) / 1000
+	if v.chain.Explain != nil {
+		v.chain.Explain(x)
+	} else {
+		v.chain.log().Info("message", "explanation", x)
+	}
+	v.m = nil
+	v.sent = m
+}
+
+// abort is told that the client left or reset in the middle of a message.
+func (v *conversation) abort(context.Context) {
+	if v.m == nil {
+		return
+	}
+	x := v.m.expl
+	x.Verdict = "abort"
+	st := milter.StageAbort
+	if n := len(x.Recipients); n > 0 && len(v.m.rcpts) == 0 { // all are refused: the last refusal is the verdict
+		st, x.Reply = milter.StageRcpt, x.Recipients[n-1].Reply
+		if x.Verdict = "reject"; x.Reply.Code < 500 {
+			x.Verdict = "tempfail"
+		}
+	}
+	v.finish(st)
+	v.drop(&v.sent)
+}
+
+func (v *conversation) close() {
+	if v.m != nil {
+		v.abort(nil)
+	}
+	v.drop(&v.sent)
+}

@@ -1,0 +1,98 @@
+package filter
+
+import (
+	"context"
+
+	"github.com/gomilter/gomilter"
+)
+
+// A hook of one stage, bound to what it is given; nil where the filter has none.
+type hook = func(context.Context) (milter.Reply, error)
+
+// reply is for hooks whose replies are of one stage only.
+func reply[R milter.Reply](r R, err error) (milter.Reply, error) { return r, err }
+
+// meet takes note of the client.
+func (v *conversation) meet(c *milter.Client) {
+	v.conn = &Connection{ID: v.session.ID(), Client: *c, facts: new(facts)}
+	n := len(v.chain.plan.steps)
+	done := make([]bool, 2*n)
+	v.connDone, v.mailDone = done[:n:n], done[n:]
+}
+
+func (v *conversation) connect(ctx context.Context, c *milter.Client) milter.ConnectReply {
+	v.meet(c)
+	r := v.askEarly(ctx, milter.StageConnect, func(f *Filter, c *Connection) hook {
+		if f.Connect == nil {
+			return nil
+		}
+		return func(ctx context.Context) (milter.Reply, error) { return reply(f.Connect(ctx, c)) }
+	})
+	if r != nil {
+		return r
+	}
+	return milter.Continue
+}
+
+func (v *conversation) helo(ctx context.Context, name []byte) milter.HeloReply {
+	if v.conn == nil {
+		v.meet(&milter.Client{Family: milter.FamilyUnknown})
+	}
+	v.conn.Helo = string(name)
+	r := v.askEarly(ctx, milter.StageHelo, func(f *Filter, c *Connection) hook {
+		if f.Helo == nil {
+			return nil
+		}
+		return func(ctx context.Context) (milter.Reply, error) { return reply(f.Helo(ctx, c)) }
+	})
+	if r != nil {
+		return r
+	}
+	return milter.Continue
+}
+
+// askEarly asks the filters about the connection; it returns a refusal to be told
+// at once, or nil.
+func (v *conversation) askEarly(ctx context.Context, st milter.Stage, bind func(*Filter, *Connection) hook) *milter.Refusal {
+	if v.held != nil && v.held.early() {
+		return nil
+	}
+	v.start(v.chain.stageTimeout())
+	for i, s := range v.chain.plan.steps {
+		if v.connDone[i] || !s.asksOf(v.conn.class(&v.chain.Network)) {
+			continue
+		}
+		o := newOutcome(s, st)
+		c := *v.conn
+		c.note = o.note
+		h := bind(s.Filter, &c)
+		if h == nil {
+			continue
+		}
+		r := v.ask(ctx, s, st, o, h)
+		refusal, refused := r.(*milter.Refusal)
+		if refused && v.chain.Submission {
+			o.note("refusals at " + st.String() + " do not apply to submission")
+		}
+		if done := o.done(); done.says() {
+			v.early = append(v.early, done)
+		}
+		switch {
+		case r == acceptAll:
+			for j := range v.connDone {
+				v.connDone[j] = true
+			}
+			return nil
+		case r == milter.Reply(milter.AcceptConnection):
+			v.connDone[i] = true
+		case !refused || v.chain.Submission:
+		case v.chain.Immediate:
+			v.begin()
+			return v.refuse(st, refusal)
+		default:
+			v.held = &hold{refusal, st}
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,296 @@
+package filter
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/internal/edit"
+	"github.com/gomilter/gomilter/internal/wire"
+	"github.com/gomilter/gomilter/message"
+)
+
+// Edits are the changes that a filter makes of a message. The filters behind it
+// see them; the MTA is told what all filters changed in the end, in as few edits
+// as that takes. They are made after the hook has returned Accept or Continue, and
+// dropped with any other answer, when the hook fails, and in report mode.
+//
+// The methods of the header and the envelope are those of [milter.Edits], with
+// the same meaning: fields to change and delete are counted as this filter was
+// shown them. Errors wrap milter.ErrEdit, milter.ErrNotGranted or milter.ErrEnded.
+type Edits struct {
+	m      *mail
+	needs  milter.Actions
+	mu     sync.Mutex
+	over   bool
+	queue  wire.EditQueue
+	tree   *message.Tree
+	body   io.Reader
+	hold   *string
+	refuse map[string]*milter.Refusal // by address
+
+	list    []edit.Edit
+	newBody message.Source
+	edited  bool
+}
+
+// AddHeader adds a header field at the end of the header.
+func (e *Edits) AddHeader(name, value string) error {
+	value, err := wire.CheckHeader(name, value)
+	if err != nil {
+		return badEdit(err)
+	}
+	return e.make(milter.CanAddHeaders, func() error { return e.queue.AddHeader(name, value, false, free) })
+}
+
+// InsertHeader inserts a header field at a position: 0 is above the MTA's own
+// Received field, 1 below it, 2 behind the first field of the message.
+func (e *Edits) InsertHeader(position int, name, value string) error {
+	value, err := wire.CheckHeader(name, value)
+	if err == nil && position < 0 {
+		err = fmt.Errorf("header position %d is negative", position)
+	}
+	if err != nil {
+		return badEdit(err)
+	}
+	return e.make(milter.CanAddHeaders, func() error { return e.queue.InsertHeader(position, name, value, false, free) })
+}
+
+// ChangeHeader changes the value of the n-th field with the name, 1 being the
+// first; where there are fewer, it adds the field. An empty value deletes it.
+func (e *Edits) ChangeHeader(name string, n int, value string) error {
+	value, err := wire.CheckHeader(name, value)
+	if err == nil && n < 1 {
+		err = fmt.Errorf("there is no header field number %d, the first is 1", n)
+	}
+	if err != nil {
+		return badEdit(err)
+	}
+	return e.make(milter.CanChangeHeaders, func() error { return e.queue.ChangeHeader(name, n, value, false, free) })
+}
+
+// DeleteHeader deletes the n-th field with the name.
+func (e *Edits) DeleteHeader(name string, n int) error { return e.ChangeHeader(name, n, "") }
+
+// AddRcpt adds a recipient, with RCPT parameters such as "NOTIFY=NEVER".
+func (e *Edits) AddRcpt(addr string, params ...string) error {
+	addr, args, err := wire.CheckPath(addr, params, wire.RcptParams)
+	if err == nil && addr == "<>" {
+		err = errors.New("a recipient needs an address")
+	}
+	if err != nil {
+		return badEdit(err)
+	}
+	need, code := milter.CanAddRcpt, byte(wire.ReplyAddRcpt)
+	if args != "" {
+		need, code = milter.CanAddRcptParams, wire.ReplyAddRcptParams
+	}
+	return e.make(need, func() error { return e.queue.Path(code, addr, args, free) })
+}
+
+// DeleteRcpt takes a recipient out of the envelope. A message left without any is
+// delivered to nobody; the chain keeps its original.
+func (e *Edits) DeleteRcpt(addr string) error {
+	addr, err := wire.CheckRcpt(addr)
+	if err != nil {
+		return badEdit(err)
+	}
+	return e.make(milter.CanDeleteRcpt, func() error { return e.queue.Path(wire.ReplyDeleteRcpt, addr, "", free) })
+}
+
+// ChangeFrom changes the sender in the envelope, with MAIL parameters RET and
+// ENVID.
+func (e *Edits) ChangeFrom(addr string, params ...string) error {
+	addr, args, err := wire.CheckPath(addr, params, wire.MailParams)
+	if err != nil {
+		return badEdit(err)
+	}
+	return e.make(milter.CanChangeFrom, func() error { return e.queue.Path(wire.ReplyChangeFrom, addr, args, free) })
+}
+
+// Quarantine makes the MTA hold the message in its queue. As in Postfix, the
+// filters behind this one are not asked about it.
+func (e *Edits) Quarantine(reason string) error {
+	err := wire.CheckText("quarantine reason", reason)
+	if err == nil && reason == "" {
+		err = errors.New("quarantine needs a reason")
+	}
+	if err != nil {
+		return badEdit(err)
+	}
+	return e.make(milter.CanQuarantine, func() error { e.hold = &reason; return nil })
+}
+
+// ReplaceBody replaces the body by what body returns until io.EOF, read after the
+// hook has returned. Lines end in CRLF.
+func (e *Edits) ReplaceBody(body io.Reader) error {
+	if body == nil {
+		return badEdit(errors.New("the new body is nil"))
+	}
+	return e.make(milter.CanChangeBody, func() error { e.body = body; return nil })
+}
+
+// Tree returns a copy of the message's MIME structure whose parts may be changed,
+// in the order of those of Transaction.Message. What changes in its own header,
+// and in the body as a whole, becomes edits; ReplaceBody comes after it.
+func (e *Edits) Tree() (*message.Tree, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.allowed(milter.CanChangeBody); err != nil {
+		return nil, err
+	}
+	if e.tree == nil {
+		t, err := e.m.now.read()
+		if err != nil {
+			return nil, err
+		}
+		e.tree = t
+	}
+	return e.tree, nil
+}
+
+// RefuseRcpt refuses the message for one recipient, whom RCPT has accepted
+// already. The protocol knows one answer for all by now: what becomes of
+// recipients who disagree is said by [Chain.Disagree].
+func (e *Edits) RefuseRcpt(addr string, r *milter.Refusal) error {
+	if err := r.Err(); err != nil {
+		return err
+	}
+	return e.make(0, func() error {
+		if !slices.ContainsFunc(e.m.rcpts, func(p Path) bool { return p.Address == addr }) {
+			return badEdit(fmt.Errorf("%q is no recipient", addr))
+		}
+		if e.refuse == nil {
+			e.refuse = make(map[string]*milter.Refusal)
+		}
+		e.refuse[addr] = r
+		return nil
+	})
+}
+
+func free(int) error { return nil }
+
+func badEdit(err error) error { return fmt.Errorf("%w: %w", milter.ErrEdit, err) }
+
+func (e *Edits) make(need milter.Actions, do func() error) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.allowed(need); err != nil {
+		return err
+	}
+	return do()
+}
+
+func (e *Edits) allowed(need milter.Actions) error {
+	if e.over {
+		return milter.ErrEnded
+	}
+	if missing := need &^ e.needs; missing != 0 {
+		return fmt.Errorf("%w: %v is not among the filter's Needs", milter.ErrNotGranted, missing)
+	}
+	return nil
+}
+
+// close makes every later call return milter.ErrEnded.
+func (e *Edits) close() {
+	e.mu.Lock()
+	e.over = true
+	e.mu.Unlock()
+}
+
+// prepare makes of what was asked for a list of edits, and reads the new body. It
+// runs in the time of the hook, since readers are the filter's.
+func (e *Edits) prepare() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	m := e.m
+	e.newBody = m.now.Body
+	if t := e.tree; t != nil {
+		defer t.Close()
+		if t.HeaderEdited() {
+			e.list = append(e.list, edit.DiffHeader(edit.Postfix, m.now.Header, t.Header(), 0)...)
+		}
+		if t.BodyEdited() {
+			if err := e.readBody(t.Body()); err != nil {
+				return err
+			}
+		}
+	}
+	// The order is the one in which the edits of a milter of its own would leave.
+	frames := e.queue.AppendFrames(nil, wire.Ground{Postfix: true, MayAdd: true, Count: func(name string) int {
+		n := 0
+		for range m.now.Header.All(name) {
+			n++
+		}
+		return n
+	}})
+	for len(frames) > 0 {
+		size := 4 + int(binary.BigEndian.Uint32(frames))
+		x, err := edit.Decode(frames[4], frames[wire.HeadSize:size])
+		if err != nil {
+			return err
+		}
+		e.list = append(e.list, x)
+		frames = frames[size:]
+	}
+	if e.body != nil {
+		if err := e.readBody(e.body); err != nil {
+			return err
+		}
+	}
+	e.edited = len(e.list) > 0
+	if e.newBody != m.now.Body {
+		e.edited = true
+		e.list = append(e.list, edit.Edit{Action: edit.ReplaceBody, Size: e.newBody.Size()})
+	}
+	if e.hold != nil {
+		e.list = append(e.list, edit.Edit{Action: edit.Quarantine, Value: *e.hold})
+	}
+	return nil
+}
+
+func (e *Edits) readBody(r io.Reader) error {
+	s := e.m.spool()
+	if _, err := io.Copy(s, r); err != nil {
+		return fmt.Errorf("new body: %w", err)
+	}
+	e.newBody = s
+	return nil
+}
+
+// commit makes the edits to the message as it is so far.
+func (e *Edits) commit() error {
+	m := e.m
+	if e.hold != nil {
+		m.quarantine = e.hold
+	}
+	if !e.edited {
+		return nil
+	}
+	ed := m.edit()
+	ed.Begin(false)
+	for _, x := range e.list {
+		if x.Action == edit.ReplaceBody || x.Action == edit.Quarantine {
+			continue
+		}
+		if err := ed.Apply(x); err != nil {
+			return err
+		}
+	}
+	m.old = append(m.old, m.now)
+	m.now = &Message{Header: ed.Header(), Body: e.newBody, options: m.now.options}
+	return nil
+}
+
+// edit returns the editor of the message, whose ways are Postfix's.
+func (m *mail) edit() *edit.Editor {
+	if m.editor == nil {
+		m.editor = edit.New(edit.Postfix, message.Message{Header: m.received.Header, Break: []byte("\r\n")}, message.Field{}, m.envelope())
+		m.before = m.editor.Envelope()
+	}
+	return m.editor
+}

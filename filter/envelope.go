@@ -1,0 +1,130 @@
+package filter
+
+import (
+	"context"
+
+	"github.com/gomilter/gomilter"
+)
+
+func (v *conversation) mail(ctx context.Context, c *milter.Mail) milter.MailReply {
+	v.begin()
+	m := v.m
+	m.from = newPath(c.Raw(), c.Address(), c.Local(), c.Domain(), c.RawParams())
+	v.macros(milter.StageMail)
+	m.user, _ = v.session.Macro("{auth_authen}")
+	if kind, _ := v.session.Macro("{auth_type}"); m.user != "" || kind != "" {
+		m.class = Authenticated
+		if v.held != nil && v.held.early() {
+			m.expl.Filters = append(m.expl.Filters, Outcome{Name: "chain", Stage: milter.StageMail.String(), Decision: "continue",
+				Why: "the client is authenticated: the refusal at " + v.held.stage.String() + " does not apply"})
+			v.held = nil
+		}
+	}
+	r := v.askEnvelope(ctx, milter.StageMail, func(f *Filter, t *Transaction) hook {
+		if f.Mail == nil {
+			return nil
+		}
+		return func(ctx context.Context) (milter.Reply, error) { return reply(f.Mail(ctx, t)) }
+	})
+	refusal, refused := r.(*milter.Refusal)
+	switch {
+	case r == nil:
+	case !refused:
+		v.discard(milter.StageMail)
+		return milter.Discard
+	case v.chain.Immediate:
+		return v.refuse(milter.StageMail, refusal)
+	default:
+		v.held = &hold{refusal, milter.StageMail}
+	}
+	return milter.Continue
+}
+
+func (v *conversation) rcpt(ctx context.Context, c *milter.Rcpt) milter.RcptReply {
+	v.begin()
+	to := newPath(c.Raw(), c.Address(), c.Local(), c.Domain(), c.RawParams())
+	v.macros(milter.StageRcpt)
+	var refusal *milter.Refusal
+	if v.held != nil {
+		refusal = v.held.refusal
+	} else {
+		r := v.askEnvelope(ctx, milter.StageRcpt, func(f *Filter, t *Transaction) hook {
+			if f.Rcpt == nil {
+				return nil
+			}
+			return func(ctx context.Context) (milter.Reply, error) { return reply(f.Rcpt(ctx, t, to)) }
+		})
+		refusal, _ = r.(*milter.Refusal)
+	}
+	m := v.m
+	if refusal == nil {
+		m.expl.Recipients = append(m.expl.Recipients, Recipient{to.Address, nil})
+		m.rcpts = append(m.rcpts, to)
+		return milter.Continue
+	}
+	refusal = withRef(refusal, m.expl.Ref)
+	m.expl.Recipients = append(m.expl.Recipients, Recipient{to.Address, newReply(refusal)})
+	return refusal
+}
+
+func (v *conversation) data(ctx context.Context) milter.DataReply {
+	v.begin()
+	v.macros(milter.StageData)
+	r := v.askEnvelope(ctx, milter.StageData, func(f *Filter, t *Transaction) hook {
+		if f.Data == nil {
+			return nil
+		}
+		return func(ctx context.Context) (milter.Reply, error) { return reply(f.Data(ctx, t)) }
+	})
+	if refusal, ok := r.(*milter.Refusal); ok {
+		return v.refuse(milter.StageData, refusal)
+	}
+	if r != nil {
+		v.discard(milter.StageData)
+		return milter.Discard
+	}
+	return milter.Continue
+}
+
+// askEnvelope asks the filters about a step of the envelope. It returns a refusal
+// or milter.Discard, from the first filter that decides, or nil.
+func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, bind func(*Filter, *Transaction) hook) milter.Reply {
+	if v.held != nil {
+		return nil
+	}
+	v.start(v.chain.stageTimeout())
+	for i, s := range v.chain.plan.steps {
+		if v.connDone[i] || v.mailDone[i] || !s.asksOf(v.m.class) {
+			continue
+		}
+		o := newOutcome(s, st)
+		h := bind(s.Filter, v.view(o))
+		if h == nil {
+			continue
+		}
+		r := v.ask(ctx, s, st, o, h)
+		if done := o.done(); done.says() {
+			v.m.expl.Filters = append(v.m.expl.Filters, done)
+		}
+		switch r {
+		case nil, milter.Reply(milter.Continue):
+		case milter.Reply(milter.AcceptMessage):
+			v.mailDone[i] = true
+		case acceptAll:
+			for j := range v.mailDone {
+				v.mailDone[j] = true
+			}
+			return nil
+		default:
+			return r
+		}
+	}
+	return nil
+}
+
+// view returns what a hook is given of the message.
+func (v *conversation) view(o *Outcome) *Transaction {
+	c := *v.conn
+	c.note = o.note
+	return &Transaction{&c, v.m}
+}

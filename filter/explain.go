@@ -1,0 +1,155 @@
+package filter
+
+import (
+	"encoding/json"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/internal/edit"
+)
+
+// An Explanation says what became of a message, and why. In JSON it is a verdict
+// as everywhere in gomilter.
+type Explanation struct {
+	// Ref ends the text of each refusal, so that the client's admin can be told.
+	Ref     string    `json:"ref"`
+	Time    time.Time `json:"time"`
+	Conn    string    `json:"conn,omitempty"`
+	QueueID string    `json:"queue,omitempty"`
+	Client  string    `json:"client,omitempty"`
+	Helo    string    `json:"helo,omitempty"`
+	User    string    `json:"user,omitempty"`
+	Class   Class     `json:"class"`
+
+	// Verdict is accept, reject, tempfail, discard, or abort where the client left
+	// or reset. Stage is where it fell.
+	Verdict    string        `json:"verdict"`
+	Stage      string        `json:"stage"`
+	Reply      *Reply        `json:"reply"`
+	Quarantine *string       `json:"quarantine"`
+	Recipients []Recipient   `json:"recipients"`
+	Edits      []edit.Edit   `json:"edits"`
+	Envelope   edit.Envelope `json:"envelope"`
+
+	// Filters are those that were asked, in order, once for each hook that had
+	// something to say.
+	Filters []Outcome `json:"filters"`
+
+	// Size is that of the message as received, in bytes.
+	Size int64   `json:"size,omitempty"`
+	MS   float64 `json:"ms"`
+}
+
+// A Reply is what the client is told.
+type Reply struct {
+	Code     int      `json:"code"`
+	Enhanced string   `json:"enhanced"`
+	Text     []string `json:"text"`
+}
+
+// A Recipient is one recipient and what the client was told of it.
+type Recipient struct {
+	Address string `json:"address"`
+	Reply   *Reply `json:"reply"`
+}
+
+// An Outcome is what one filter had to say at one stage.
+type Outcome struct {
+	Name     string      `json:"name"`
+	Stage    string      `json:"stage"`
+	Decision string      `json:"decision"` // accept, continue, reject, tempfail, discard, quarantine, failed, skipped
+	Report   bool        `json:"report,omitempty"`
+	Why      string      `json:"why,omitempty"`
+	Failed   string      `json:"failed,omitempty"`
+	Reply    *Reply      `json:"reply,omitempty"`
+	Edits    []edit.Edit `json:"edits,omitempty"`
+	MS       float64     `json:"ms"`
+
+	abandoned bool // what the hook notes is its own
+}
+
+func newOutcome(s *Step, st milter.Stage) *Outcome {
+	return &Outcome{Name: s.Filter.Name, Stage: st.String(), Report: s.Mode == Report}
+}
+
+func (o *Outcome) note(why string) {
+	if o.Why != "" {
+		o.Why += "; "
+	}
+	o.Why += why
+}
+
+// done returns what may be told of the hook.
+func (o *Outcome) done() Outcome {
+	if !o.abandoned {
+		return *o
+	}
+	return Outcome{Name: o.Name, Stage: o.Stage, Report: o.Report, Decision: o.Decision, Failed: o.Failed, MS: o.MS}
+}
+
+// says reports whether there is more to tell than that the filter was asked.
+func (o *Outcome) says() bool { return o.Decision != "continue" || o.Why != "" || len(o.Edits) > 0 }
+
+func newReply(r *milter.Refusal) *Reply {
+	return &Reply{Code: r.Code(), Enhanced: r.Enhanced(), Text: r.Lines()}
+}
+
+// String returns the explanation as JSON.
+func (e *Explanation) String() string {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+// LogValue writes what people look for.
+func (e *Explanation) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("queue", e.QueueID), slog.String("verdict", e.Verdict), slog.String("stage", e.Stage), slog.String("ref", e.Ref), slog.String("class", e.Class.String())}
+	if e.Reply != nil {
+		attrs = append(attrs, slog.String("reply", strings.Join(e.Reply.Text, " / ")))
+	}
+	for _, f := range e.Filters {
+		if f.Decision != "continue" || f.Why != "" || len(f.Edits) > 0 {
+			attrs = append(attrs, slog.Group(f.Name, slog.String("decision", f.Decision), slog.String("why", f.Why), slog.Int("edits", len(f.Edits))))
+		}
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// refLetters are those that are not taken for others.
+const refLetters = "23456789abcdefghjkmnpqrstuvwxyz"
+
+// newRef returns a name for an explanation, 10 letters of it.
+func newRef() string {
+	var b [10]byte
+	for i, n := 0, rand.Uint64(); i < len(b); i, n = i+1, n/uint64(len(refLetters)) {
+		b[i] = refLetters[n%uint64(len(refLetters))]
+	}
+	return string(b[:])
+}
+
+// withRef returns a refusal whose text ends with the reference.
+func withRef(r *milter.Refusal, ref string) *milter.Refusal {
+	lines := r.Lines()
+	code, enhanced := r.Code(), r.Enhanced()
+	if len(lines) == 0 {
+		lines = []string{"Message refused"}
+		if r.Temporary() {
+			lines[0] = "Please try again later"
+		}
+	}
+	last := len(lines) - 1
+	lines[last] = strings.TrimRight(lines[last], " ") + " (ref " + ref + ")"
+	out := milter.Reject
+	if r.Temporary() {
+		out = milter.TempFail
+	}
+	if x := out(code, enhanced, lines...); x.Err() == nil {
+		return x
+	}
+	return r // 32 lines are full
+}

@@ -1,0 +1,119 @@
+package filter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/gomilter/gomilter"
+)
+
+// Errors of hooks that failed.
+var (
+	// ErrPanic is in the error of a hook that panicked.
+	ErrPanic = errors.New("hook panicked")
+	// ErrTime is in the error of a hook that overstayed its time.
+	ErrTime = errors.New("hook did not return in time")
+	// ErrNoReply is the error of a hook that returned neither a reply nor an error.
+	ErrNoReply = errors.New("hook returned no reply")
+)
+
+// A Failure is a hook that failed.
+type Failure struct {
+	Filter string
+	Stage  milter.Stage
+	Err    error
+	Stack  string // of a panic
+}
+
+// Error says which filter failed, where and why.
+func (f *Failure) Error() string {
+	return fmt.Sprintf("filter: %s failed at %s: %v", f.Filter, f.Stage, f.Err)
+}
+
+// Unwrap returns why.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// grace is what a hook has left to return after its context ended.
+const grace = 500 * time.Millisecond
+
+// run calls one hook in a goroutine of its own, so that one that hangs can be left
+// behind: then what it was given is its own from now on.
+func (v *conversation) run(ctx context.Context, s *Step, st milter.Stage, hook func(context.Context) (milter.Reply, error)) (milter.Reply, *Failure) {
+	left := time.Until(v.deadline)
+	if s.Timeout > 0 {
+		left = min(left, s.Timeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, left)
+	defer cancel()
+	type result struct {
+		reply milter.Reply
+		fail  *Failure
+	}
+	done := make(chan result, 1)
+	chain := v.chain
+	var state atomic.Int32 // running, returned or abandoned
+	go func() {
+		r := result{fail: &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrPanic}}
+		defer func() {
+			if p := recover(); p != nil {
+				r.fail.Err, r.fail.Stack = fmt.Errorf("%w: %v", ErrPanic, p), string(debug.Stack())
+			}
+			done <- r
+			if !state.CompareAndSwap(running, returned) {
+				chain.abandoned.Add(-1)
+			}
+		}()
+		reply, err := hook(ctx)
+		if err == nil {
+			err = judge(reply)
+		}
+		if r.fail.Err = err; err == nil {
+			r = result{reply: reply}
+		}
+	}()
+	select {
+	case r := <-done:
+		return r.reply, r.fail
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(grace)
+	defer late.Stop()
+	select {
+	case r := <-done:
+		return r.reply, r.fail
+	case <-late.C:
+	}
+	chain.abandoned.Add(1)
+	if !state.CompareAndSwap(running, abandoned) {
+		chain.abandoned.Add(-1)
+		r := <-done
+		return r.reply, r.fail
+	}
+	v.leave()
+	return nil, &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrTime}
+}
+
+// What becomes of a hook's goroutine.
+const (
+	running = iota
+	returned
+	abandoned
+)
+
+// judge returns why a reply cannot be sent.
+func judge(r milter.Reply) error {
+	switch r := r.(type) {
+	case nil:
+		return ErrNoReply
+	case *milter.Refusal:
+		if r == nil {
+			return ErrNoReply
+		}
+		return r.Err()
+	}
+	return nil
+}
