@@ -261,7 +261,7 @@ func (c *Chain) Hooks(s *milter.Session) milter.Hooks {
 	if !p.hooks.helo {
 		h.Silent |= milter.Stages(milter.StageHelo)
 	}
-	if !p.hooks.mail {
+	if !p.hooks.mail && !(c.Immediate && (p.hooks.connect || p.hooks.helo)) {
 		h.Silent |= milter.Stages(milter.StageMail)
 	}
 	if !p.hooks.rcpt && !p.holds {

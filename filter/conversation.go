@@ -19,10 +19,11 @@ type conversation struct {
 	m        *mail // nil between messages
 	sent     *mail // whose new body may still be on its way
 	deadline time.Time
-	held     *hold     // of the connection or of the message
-	connDone []bool    // steps that accepted the connection
-	mailDone []bool    // or the message
-	early    []Outcome // at connect and HELO
+	held     *hold                     // of the connection or of the message
+	standing map[*Step]*milter.Refusal // from HELO, told at MAIL
+	connDone []bool                    // steps that accepted the connection
+	mailDone []bool                    // or the message
+	early    []Outcome                 // at connect and HELO
 }
 
 // A hold is a refusal that waits for RCPT.

@@ -62,6 +62,9 @@ func (v *conversation) askEarly(ctx context.Context, st milter.Stage, bind func(
 		if v.connDone[i] || !s.asksOf(v.conn.class(&v.chain.Network)) {
 			continue
 		}
+		if v.standing[s] != nil {
+			return nil
+		}
 		o := newOutcome(s, st)
 		c := *v.conn
 		c.note = o.note
@@ -86,6 +89,13 @@ func (v *conversation) askEarly(ctx context.Context, st milter.Stage, bind func(
 		case r == milter.Reply(milter.AcceptConnection):
 			v.connDone[i] = true
 		case !refused || v.chain.Submission:
+		case v.chain.Immediate && refusal.Code() != 421 && (st == milter.StageHelo || refusal.Temporary()):
+			// Postfix tells the client at MAIL, when the turn comes to this filter.
+			if v.standing == nil {
+				v.standing = make(map[*Step]*milter.Refusal)
+			}
+			v.standing[s] = refusal
+			return nil
 		case v.chain.Immediate:
 			v.begin()
 			return v.refuse(st, refusal)

@@ -97,6 +97,9 @@ func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, bind fu
 		if v.connDone[i] || v.mailDone[i] || !s.asksOf(v.m.class) {
 			continue
 		}
+		if r := v.standing[s]; r != nil {
+			return r
+		}
 		o := newOutcome(s, st)
 		h := bind(s.Filter, v.view(o))
 		if h == nil {

@@ -137,9 +137,9 @@ func withRef(r *milter.Refusal, ref string) *milter.Refusal {
 	lines := r.Lines()
 	code, enhanced := r.Code(), r.Enhanced()
 	if len(lines) == 0 {
-		lines = []string{"Message refused"}
+		lines = []string{"Command rejected"} // Postfix has these texts
 		if r.Temporary() {
-			lines[0] = "Please try again later"
+			lines[0] = "Service unavailable - try again later"
 		}
 	}
 	last := len(lines) - 1
