@@ -63,9 +63,9 @@ func (s Score) String() string {
 //	interface-in-name +60    the lower half of an IPv6 address, or its MAC (EUI-64)
 //	prefix-in-name +40       the upper half of an IPv6 address
 //	first-label +40          the first label is the last octet
+//	two-octets +30           the last two octets, in either order
 //	last-octet +30           a label ends with the last octet behind a number or a word of access
 //	letter-octet +20         a label is one letter and the last octet
-//	two-octets +25           the last two octets, in either order
 //	number-pair +15          a label ends with -NUMBER-NUMBER
 //
 //	mac +60                  a hardware address
@@ -191,7 +191,7 @@ func inName4(labels []string, o [4]byte) (best Reason) {
 		case begins(g, []byte{o[3], o[0], o[1]}):
 			best.better("octets-4-1-2", 50)
 		case begins(g, o[2:]) || begins(g, rev[:2]):
-			best.better("two-octets", 25)
+			best.better("two-octets", 30)
 		}
 	}
 	last := int(o[3])
@@ -323,7 +323,7 @@ func isHex(c byte) bool { return isDigit(c) || 'a' <= c && c <= 'f' }
 var accessWords = func() map[string]int {
 	m := map[string]int{}
 	for points, words := range map[int]string{
-		30: "dyn dynamic dynip dhcp dial dialup dialin ppp pppoe pool pools adsl vdsl xdsl sdsl hdsl dsl cable catv cbl broadband bb ftth fttb fttx gpon pon gprs umts lte docsis cpe dip wimax",
+		30: "dyn dynamic dynip dhcp dial dialup dialin ppp pppoe pool pools adsl vdsl xdsl sdsl hdsl dsl cable catv cbl broadband ftth fttb fttx gpon pon gprs umts lte docsis cpe dip wimax",
 		15: "cust customer customers client clients user users sub subscriber res residential home host ip mobile wireless wifi wlan modem",
 	} {
 		for w := range strings.FieldsSeq(words) {
