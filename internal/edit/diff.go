@@ -60,6 +60,7 @@ func DiffHeader(mta MTA, from, to message.Header, own int) []Edit {
 		last--
 	}
 	before := 0
+	below := len(slots) - 2 // slots behind the own Received field, which what is inserted at once below it precedes
 	insert := func(i int, shown int) {
 		e := Edit{Action: InsertHeader, Name: to[i].Name(), Value: to[i].Text(false), Index: uint32(shown)}
 		if mta == Sendmail {
@@ -76,9 +77,12 @@ func DiffHeader(mta MTA, from, to message.Header, own int) []Edit {
 	for i := range own {
 		insert(i, i)
 	}
-	before += len(slots) - 1
+	before++ // the own Received field
 	t = own
 	for i, s := range steps {
+		if s != stepInsert {
+			before, below = before+below, 0
+		}
 		switch {
 		case s == stepDelete:
 			before++
