@@ -67,12 +67,13 @@ func (e *base64Encoder) finish(dst []byte) []byte {
 
 // A qpEncoder writes quoted-printable (RFC 2045 section 6.7) that survives what
 // MTAs and mailboxes do: no blank ends a line, and no line begins with a dot, with
-// "From " or with what could be a boundary.
+// "From " or with what could be a boundary. Only a line end as eol is one; other CR
+// and LF are escaped, so that all bytes come back.
 type qpEncoder struct {
 	eol    string
-	binary bool
+	binary bool // line ends are bytes as others
 	col    int
-	held   []byte // a blank, a CR, or the beginning of a line
+	held   byte // a blank or a CR that waits for what follows, 0 for none
 }
 
 const upperHex = "0123456789ABCDEF"
@@ -86,25 +87,24 @@ func (e *qpEncoder) append(dst, src []byte) []byte {
 
 // add writes c, or keeps it back while what follows decides.
 func (e *qpEncoder) add(dst []byte, c byte) []byte {
-	if len(e.held) > 0 {
-		h := e.held[0]
-		e.held = e.held[:0]
+	if h := e.held; h != 0 {
+		e.held = 0
 		switch {
-		case c == '\n' && h == '\r' && !e.binary:
+		case h == '\r' && c == '\n':
 			return e.newline(dst)
-		case h == '\r' || c == '\n' && !e.binary:
+		case h == '\r' || !e.binary && c == e.eol[0]:
 			dst = e.escape(dst, h)
 		default:
 			dst = e.literal(dst, h)
 		}
 	}
 	switch {
-	case c == '\n' && !e.binary:
+	case !e.binary && len(e.eol) == 1 && c == e.eol[0]:
 		return e.newline(dst)
-	case c == '\r' && !e.binary, c == ' ', c == '\t':
-		e.held = append(e.held, c)
+	case c == ' ', c == '\t', c == '\r' && !e.binary && e.eol == "\r\n":
+		e.held = c
 		return dst
-	case c < ' ' || c == '=' || c > '~' || e.col == 0 && (c == '-' || c == '.' || c == 'F'):
+	case c < ' ' || c == '=' || c > '~':
 		return e.escape(dst, c)
 	}
 	return e.literal(dst, c)
@@ -141,8 +141,53 @@ func (e *qpEncoder) escape(dst []byte, c byte) []byte {
 }
 
 func (e *qpEncoder) finish(dst []byte) []byte {
+	if e.held != 0 {
+		dst, e.held = e.escape(dst, e.held), 0
+	}
+	return dst
+}
+
+// A uuEncoder writes the lines between "begin" and the one that holds nothing.
+type uuEncoder struct {
+	end  string
+	held []byte
+}
+
+// uuLineSize is how many bytes fill a line.
+const uuLineSize = 45
+
+func (e *uuEncoder) append(dst, src []byte) []byte {
+	for len(src) > 0 {
+		n := min(uuLineSize-len(e.held), len(src))
+		e.held, src = append(e.held, src[:n]...), src[n:]
+		if len(e.held) == uuLineSize {
+			dst = e.line(dst)
+		}
+	}
+	return dst
+}
+
+func (e *uuEncoder) line(dst []byte) []byte {
+	char := func(v uint32) byte {
+		if v &= 0x3f; v > 0 {
+			return ' ' + byte(v)
+		}
+		return '`' // blanks get lost
+	}
+	dst = append(dst, char(uint32(len(e.held))))
+	for b := e.held; len(b) > 0; b = b[min(3, len(b)):] {
+		var three [3]byte
+		copy(three[:], b)
+		v := uint32(three[0])<<16 | uint32(three[1])<<8 | uint32(three[2])
+		dst = append(dst, char(v>>18), char(v>>12), char(v>>6), char(v))
+	}
+	e.held = e.held[:0]
+	return append(dst, e.end...)
+}
+
+func (e *uuEncoder) finish(dst []byte) []byte {
 	if len(e.held) > 0 {
-		dst, e.held = e.escape(dst, e.held[0]), nil
+		dst = e.line(dst)
 	}
 	return dst
 }

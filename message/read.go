@@ -12,6 +12,9 @@ import (
 func Read(src Source, o *Options) (*Tree, error) {
 	return read(src, o, func(r *reader, root *Part) error {
 		s := r.pass(root, root.doc, 0, root.doc.size)
+		if root.doc.end == "" {
+			root.doc.end = "\r\n"
+		}
 		s.header(root, 0, strict)
 		root.describe(false)
 		err := s.w.err
@@ -26,8 +29,10 @@ func Read(src Source, o *Options) (*Tree, error) {
 func ReadTree(h Header, brk []byte, body Source, o *Options) (*Tree, error) {
 	return read(body, o, func(r *reader, root *Part) error {
 		r.t.apart, r.t.brk = true, brk
-		if root.doc.size == 0 || h.LineEnd() != "" && len(brk) == 0 {
-			root.doc.end = h.lineEnd()
+		if root.doc.end == "" {
+			if root.doc.end = lineEnd(brk); len(brk) == 0 {
+				root.doc.end = h.lineEnd()
+			}
 		}
 		root.Header = h
 		root.describe(false)
@@ -59,6 +64,7 @@ func read(src Source, o *Options, head func(*reader, *Part) error) (*Tree, error
 	return t, nil
 }
 
+// newDoc looks what ends the lines of src; end is "" where none is ended.
 func newDoc(src Source) (*doc, error) {
 	d := &doc{src: src, size: src.Size()}
 	var err error
@@ -67,21 +73,15 @@ func newDoc(src Source) (*doc, error) {
 	}
 	w := newWindow(src, d.size, d.eol)
 	defer w.free()
-	if d.end = "\r"; d.eol == '\n' {
-		if n := w.next(0); w.ending(n) == 1 && n > 0 {
-			d.end = "\n"
-		} else {
-			d.end = "\r\n"
+	if n := w.next(0); n > 0 {
+		if b := w.at(n-1, 1); len(b) > 0 && b[0] == d.eol {
+			d.end = "\r"
+			if d.eol == '\n' {
+				d.end = "\r\n"[2-w.ending(n):]
+			}
 		}
-	} else if w.next(0) == w.limit && !endsWith(w, '\r') {
-		d.end = "\r\n" // no line end at all
 	}
 	return d, w.err
-}
-
-func endsWith(w *window, c byte) bool {
-	b := w.at(w.limit-1, 1)
-	return len(b) > 0 && b[0] == c
 }
 
 // A reader reads one tree.
@@ -379,7 +379,11 @@ func (r *reader) unpack(p *Part) (*doc, error) {
 	size := r.t.spool.Size() - from
 	r.decoded -= size
 	r.scan += 4 * size
-	return newDoc(section(r.t.spool, from, from+size))
+	d, err := newDoc(section(r.t.spool, from, from+size))
+	if err == nil && d.end == "" {
+		d.end = p.doc.end
+	}
+	return d, err
 }
 
 // search takes a multipart apart whose boundary, as it is declared, does not occur.

@@ -85,6 +85,10 @@ read:
 		pos = next
 	}
 	p.brk, p.body = pos, pos
+	if pos > p.start {
+		b := s.w.at(pos-1, 1)
+		p.ragged = len(b) > 0 && b[0] != s.d.eol
+	}
 	if p.kept < 0 {
 		p.kept = pos
 	}
@@ -198,7 +202,10 @@ func (s *pass) fieldsBehind(pos int64) bool {
 		case pos >= s.w.limit:
 			return false
 		case len(text) > 0:
-			return isContentField(text) || isMboxLine(text) || isMessageField(text)
+			if isMboxLine(text) {
+				text, _, _ = s.w.head(next)
+			}
+			return isContentField(text) || isMessageField(text)
 		}
 		pos = next
 	}

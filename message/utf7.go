@@ -20,10 +20,12 @@ func (utf7Encoding) NewEncoder() *encoding.Encoder {
 	return &encoding.Encoder{Transformer: noEncoder{}}
 }
 
+var errNoEncoder = errors.New("message: UTF-7 is not written")
+
 type noEncoder struct{ transform.NopResetter }
 
 func (noEncoder) Transform(dst, src []byte, atEOF bool) (int, int, error) {
-	return 0, 0, errors.New("message: UTF-7 is not written")
+	return 0, 0, errNoEncoder
 }
 
 // A utf7Decoder keeps what is left over between bytes: bits of base64, and half

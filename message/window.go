@@ -38,7 +38,7 @@ func (w *window) free() {
 // at returns the bytes from pos on, at least n unless the limit comes first. They
 // are good until the next call.
 func (w *window) at(pos int64, n int) []byte {
-	if pos >= w.limit || w.err != nil {
+	if pos < 0 || pos >= w.limit || w.err != nil {
 		return nil
 	}
 	have := w.off + int64(len(w.buf))

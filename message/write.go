@@ -3,13 +3,13 @@ package message
 import (
 	"bytes"
 	"io"
+	"strings"
 )
 
 // edit is what changed in a part.
 type edit struct {
 	put     Source // the new body, encoded; nil for the one that was read
-	glue    []byte // what must stand between header and new body
-	tail    []byte // what must stand behind it
+	ragged  bool   // the header had no line end at its end
 	headed  bool   // the header changed
 	touched bool   // the part or one inside changed
 }
@@ -56,11 +56,11 @@ func (t *Tree) WriteTo(w io.Writer) (int64, error) {
 	if !t.apart {
 		return newSplicer(t.doc.src, 0, t.doc.size, t.Root.splices(nil)).WriteTo(w)
 	}
-	head := Message{Header: t.Root.Header, Break: t.brk}
-	if len(head.Header) > 0 && head.Header[len(head.Header)-1].LineEnd() == "" && (t.doc.size > 0 || t.Root.put != nil) && len(t.brk) == 0 {
-		head.Break = []byte(head.LineEnd())
+	head := t.Root.headerBytes()
+	if len(t.brk) == 0 {
+		head = append(head, t.Root.glue()...)
 	}
-	n, err := w.Write(head.Bytes())
+	n, err := w.Write(append(head, t.brk...))
 	if err != nil {
 		return int64(n), err
 	}
@@ -74,19 +74,60 @@ func (p *Part) splices(dst []splice) []splice {
 		return dst
 	}
 	if p.uu != nil {
-		return append(dst, splice{p.start, p.uu.after, func() io.Reader { return p.replacement() }})
+		return append(dst, splice{p.start, p.uu.after, p.replacement})
 	}
 	if p.headed {
-		dst = append(dst, splice{p.start, p.kept, func() io.Reader { return bytes.NewReader(p.Header.AppendTo(nil)) }})
+		dst = append(dst, splice{p.start, p.kept, func() io.Reader { return bytes.NewReader(p.headerBytes()) }})
+	}
+	if glue := p.glue(); glue != "" {
+		dst = append(dst, splice{p.body, p.body, func() io.Reader { return strings.NewReader(glue) }})
 	}
 	return p.bodySplices(dst)
+}
+
+// headerBytes returns the fields, the last one ended where anything follows it.
+func (p *Part) headerBytes() []byte {
+	b := p.Header.AppendTo(nil)
+	if n := len(p.Header); n > 0 && p.Header[n-1].LineEnd() == "" && (p.end > p.kept || p.tight || p.glue() != "" || p.Parent == nil && len(p.tree.brk) > 0) {
+		b = append(b, p.lineEnd()...)
+	}
+	return b
+}
+
+// glue returns what must come before a new body where no empty line was.
+func (p *Part) glue() string {
+	if p.brk < p.body {
+		return ""
+	}
+	if p.put == nil {
+		// A new header of an attached message would belong to this part.
+		if !p.opens || !isMessage(p.media) {
+			return ""
+		}
+		if c := p.Parts[0]; !c.headed && (c.put == nil || c.start < c.body) {
+			return ""
+		}
+	}
+	end := p.doc.end
+	if p.ragged && (!p.headed || p.kept < p.brk) {
+		return end + end
+	}
+	return end
+}
+
+// tail returns what must come behind a new body.
+func (p *Part) tail() string {
+	if p.tight || p.uu == nil && p.enc == "base64" && p.end == p.doc.size {
+		return p.doc.end
+	}
+	return ""
 }
 
 func (p *Part) bodySplices(dst []splice) []splice {
 	switch {
 	case !p.touched:
 	case p.put != nil:
-		dst = append(dst, splice{p.body, p.end, func() io.Reader { return p.replacement() }})
+		dst = append(dst, splice{p.body, p.end, p.replacement})
 	case p.inner != nil:
 		for _, c := range p.Parts {
 			if c.touched {
@@ -103,7 +144,7 @@ func (p *Part) bodySplices(dst []splice) []splice {
 
 // replacement returns what stands in the place of the body.
 func (p *Part) replacement() io.Reader {
-	return io.MultiReader(bytes.NewReader(p.glue), section(p.put, 0, p.put.Size()), bytes.NewReader(p.tail))
+	return io.MultiReader(section(p.put, 0, p.put.Size()), strings.NewReader(p.tail()))
 }
 
 // unpacked returns the decoded body with the edits inside.
@@ -117,7 +158,7 @@ func (p *Part) unpacked() *splicer {
 
 // repack returns the decoded body with the edits inside, encoded again.
 func (p *Part) repack() io.Reader {
-	return io.MultiReader(newEncodingReader(p.unpacked(), p.enc, p.doc.end, !isText(p.media) && !holds(p.media)), bytes.NewReader(p.tail))
+	return io.MultiReader(newEncodingReader(p.unpacked(), p.enc, p.doc.end, !isText(p.media) && !holds(p.media)), strings.NewReader(p.tail()))
 }
 
 // A splicer reads a range of a source with splices in it, which are in order.
