@@ -18,10 +18,11 @@ type reading struct {
 	enc     encoding.Encoding // nil for those without
 	utf7    bool
 	shifts  bool // what is left of ISO 2022 without its sets of two bytes; cannot be written
-	wide    bool // the text is in an encoding of 16 or 32 bits: NULs are nothing odd
+	noNUL   bool // the bytes without NULs
+	wide    bool // the text may be in an encoding of 16 or 32 bits: NULs are nothing odd
 }
 
-func (r reading) isBytes() bool { return r.enc == nil && !r.utf7 && !r.shifts }
+func (r reading) isBytes() bool { return r.enc == nil && !r.utf7 && !r.shifts && !r.noNUL }
 
 func (r reading) decode(b []byte) []byte {
 	switch {
@@ -29,6 +30,8 @@ func (r reading) decode(b []byte) []byte {
 		return decodeUTF7(b)
 	case r.shifts:
 		return withoutShifts(b)
+	case r.noNUL:
+		return bytes.ReplaceAll(b, []byte{0}, nil)
 	case r.enc != nil:
 		// Decoders make U+FFFD of what they do not know and have no errors.
 		if out, err := r.enc.NewDecoder().Bytes(b); err == nil {
@@ -139,7 +142,7 @@ func readings(head []byte, charset string) []reading {
 		for _, r := range rs {
 			known := false
 			for _, w := range ways {
-				known = known || w.charset == r.charset && w.shifts == r.shifts
+				known = known || w.charset == r.charset && w.shifts == r.shifts && w.noNUL == r.noNUL
 			}
 			if !known {
 				ways = append(ways, r)
@@ -171,9 +174,9 @@ func readings(head []byte, charset string) []reading {
 		{"\x00\x00\x00<", utf32be},
 		{"<\x00", utf16le},
 		{"\x00<", utf16be},
-		{"\x4c\x6f\xa7\x94", ebcdic[0]},
+		{"\x4c\x6f\xa7\x94", ebcdic[0]}, // <?xm
 	} {
-		if lt.way.wide && bytes.Contains(head, []byte(lt.bytes)) || bytes.HasPrefix(head, []byte(lt.bytes)) {
+		if bytes.HasPrefix(head, []byte(lt.bytes)) {
 			add(lt.way)
 		}
 	}
@@ -187,6 +190,9 @@ func readings(head []byte, charset string) []reading {
 	}
 	if asBytes {
 		add(reading{wide: wide})
+	}
+	if wide { // NULs would be odd to the bytes, and readers that skip them must not matter
+		add(reading{noNUL: true})
 	}
 	return ways
 }

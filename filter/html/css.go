@@ -190,20 +190,21 @@ func indexFold(b []byte, word string) int {
 // importSize returns the length of an at-rule: to its semicolon outside of quotes
 // and parentheses, or to what can be part of none.
 func importSize(b []byte) int {
-	var until byte
+	var quote byte
+	paren := false
 	for i, c := range b {
 		switch {
-		case c == '{' || c == '}' || c == '<' || (c == '\n' || c == '\r') && until != 0:
+		case c == '{' || c == '}' || c == '<' || (c == '\n' || c == '\r') && quote != 0:
 			return i
-		case until != 0:
-			if c == until {
-				until = 0
+		case quote != 0:
+			if c == quote {
+				quote = 0
 			}
 		case c == '"' || c == '\'':
-			until = c
-		case c == '(':
-			until = ')'
-		case c == ';':
+			quote = c
+		case c == '(' || c == ')':
+			paren = c == '('
+		case c == ';' && !paren:
 			return i + 1
 		}
 	}

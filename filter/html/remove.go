@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 )
 
@@ -194,7 +195,7 @@ func removeDecoded(w io.Writer, r io.Reader, o Options, ways []reading) (Report,
 	}
 	var rep Report
 	pass := o
-	pass.MaxSize = 4 * o.MaxSize // as UTF-8
+	pass.MaxSize = math.MaxInt64 // of what was read already
 	for round, changed := 0, true; changed; round++ {
 		changed = false
 		for _, way := range ways {

@@ -156,6 +156,10 @@ func (s *scanner) edit(raw []byte) (drop string, edited []byte, changed bool) {
 	}
 	element := plainName(raw[at:nameEnd])
 	if at == 1 {
+		// Old browsers begin a new tag at a < that is not quoted.
+		if inner := innerTag(raw, nameEnd, attrs); inner != "" {
+			return inner, nil, false
+		}
 		if dropped[element] || element == "form" && s.o.RemoveForms {
 			return element, nil, false
 		}
@@ -199,6 +203,27 @@ func (s *scanner) edit(raw []byte) (drop string, edited []byte, changed bool) {
 		s.edited = append(s.edited, raw[copied:]...)
 	}
 	return "", s.edited, changed
+}
+
+// innerTag returns the name of a tag to drop that begins within the name of a
+// tag or of an attribute, "" for none.
+func innerTag(raw []byte, nameEnd int, attrs []attr) string {
+	if bytes.IndexByte(raw[1:], '<') < 0 {
+		return ""
+	}
+	if i := bytes.LastIndexByte(raw[1:nameEnd], '<'); i >= 0 {
+		if name := plainName(raw[1+i : nameEnd]); dropped[name] {
+			return name
+		}
+	}
+	for _, a := range attrs {
+		if i := bytes.LastIndexByte(raw[a.name[0]:a.name[1]], '<'); i >= 0 {
+			if name := plainName(raw[a.name[0]+i : a.name[1]]); dropped[name] {
+				return name
+			}
+		}
+	}
+	return ""
 }
 
 // plainAttribute is plainName with the prefix.
@@ -339,8 +364,11 @@ func (s *scanner) drops(element string, raw []byte, attrs []attr) bool {
 				}
 			}
 		default:
-			if name == "attributename" {
-				target := plainName([]byte(value))
+			if name != "attributename" {
+				continue
+			}
+			for target := range strings.SplitSeq(value, ":") {
+				target = plainName([]byte(target))
 				_, isURL := urlAttributes[target]
 				if isURL && !svgPaint[target] || isHandler(target) || target == "style" || activeAttributes[target] {
 					return true

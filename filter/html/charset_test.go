@@ -1,0 +1,179 @@
+package html
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/japanese"
+	"golang.org/x/text/encoding/korean"
+	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/traditionalchinese"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/encoding/unicode/utf32"
+	"pgregory.net/rapid"
+)
+
+var encodings = []struct {
+	charset, text string
+	enc           encoding.Encoding
+}{
+	{"utf-8", "Grüße 日本語 €", unicode.UTF8},
+	{"ISO-8859-1", "Grüße", charmap.ISO8859_1},
+	{"windows-1251", "Привет", charmap.Windows1251},
+	{"koi8-r", "Привет", charmap.KOI8R},
+	{"Shift_JIS", "日本語ソ表", japanese.ShiftJIS},
+	{"euc-jp", "日本語", japanese.EUCJP},
+	{"iso-2022-jp", "日本語 春宍", japanese.ISO2022JP},
+	{"gbk", "简体中文", simplifiedchinese.GBK},
+	{"gb18030", "简体中文 €", simplifiedchinese.GB18030},
+	{"hz-gb-2312", "简体中文", simplifiedchinese.HZGB2312},
+	{"big5", "繁體中文功", traditionalchinese.Big5},
+	{"euc-kr", "한국어", korean.EUCKR},
+	{"utf-16", "Grüße 日本語 😀", unicode.UTF16(unicode.BigEndian, unicode.UseBOM)},
+	{"utf-16le", "Grüße 日本語 😀", unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)},
+	{"UTF-16BE", "Grüße 日本語 😀", unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)},
+	{"utf-32le", "Grüße 日本語 😀", utf32.UTF32(utf32.LittleEndian, utf32.IgnoreBOM)},
+	{"utf-32", "Grüße 日本語 😀", utf32.UTF32(utf32.BigEndian, utf32.UseBOM)},
+	{"ibm037", "Gr\u00fc\u00dfe", charmap.CodePage037},
+	{"cp1140", "Gr\u00fc\u00dfe \u20ac", charmap.CodePage1140},
+}
+
+func TestEveryCharset(t *testing.T) {
+	const clean, active = "<html><p title=\"%\">%</p>\n<b>%</b>", "<html><p title=\"%\" onclick='%'>%</p>\n<script>alert('%')</script><b>%</b>"
+	for _, tt := range encodings {
+		t.Run(tt.charset, func(t *testing.T) {
+			encode := func(s string) string {
+				out, err := tt.enc.NewEncoder().String(strings.ReplaceAll(s, "%", tt.text))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return out
+			}
+			in := encode(clean)
+			if got, rep := remove(t, in, Options{Charset: tt.charset}); got != in || rep.Total > 0 {
+				t.Errorf("Remove(%q) = %q, finding %v", in, got, rep.Findings)
+			}
+			in, want := encode(active), encode("<html><p title=\"%\">%</p>\n<!-- removed: script --><b>%</b>")
+			got, rep := remove(t, in, Options{Charset: tt.charset})
+			if got != want || rep.Total != 2 {
+				t.Errorf("Remove(%q)\n got %q, finding %v\nwant %q", in, got, rep.Findings, want)
+			}
+			if again, rep := remove(t, got, Options{Charset: tt.charset}); again != got || rep.Total > 0 {
+				t.Errorf("Remove(%q) = %q, finding %v", got, again, rep.Findings)
+			}
+		})
+	}
+}
+
+func TestHiddenByEncoding(t *testing.T) {
+	utf16be := func(s string) string { return "\x00" + strings.Join(strings.Split(s, ""), "\x00") }
+	for _, tt := range []struct{ name, in, charset, gone string }{
+		{"UTF-7 that is labelled", "+ADw-script+AD4-alert(1)+ADw-/script+AD4-x", "utf-7", "+ADw-script"},
+		{"UTF-7 inside one run", "+ADwAcwBjAHIAaQBwAHQAPg-alert(1)+ADwALwBzAGMAcgBpAHAAdAA+-x", "UTF-7", "alert"},
+		{"UTF-7 by its mark", "+/v8-+ADw-img src=x onerror=alert(1)+AD4-", "", "onerror"},
+		{"UTF-7 by meta", "<meta charset='utf-7'>+ADw-img src=x onerror=alert(1)+AD4-", "us-ascii", "onerror"},
+		{"plain script labelled UTF-7", "<script>alert(1)</script>", "utf-7", "alert"},
+		{"UTF-16 by its mark", "\xfe\xff" + utf16be("<script>alert(1)</script>"), "utf-8", "a\x00l\x00e\x00r\x00t"},
+		{"UTF-16 without a mark", utf16be("<?xml version='1.0'?><script>alert(1)</script>"), "", "a\x00l\x00e\x00r\x00t"},
+		{"UTF-16 behind a label that lies", "<script>alert(1)</script>", "utf-16", "alert"},
+		{"NULs behind a label that lies", "<scr\x00ipt>alert(1)</script>", "utf-16", "alert"},
+		{"NULs behind a tag like UTF-16", "<\x00a\x00><scr\x00ipt>alert(1)</scr\x00ipt>", "", "<scr"},
+		{"escape within a name", "<scr\x1b(Bipt>alert(1)</script>", "iso-2022-jp", "alert"},
+		{"escape in a value", "<a href=\"java\x1b(Jscript:alert(1)\">", "iso-2022-jp", "alert"},
+		{"end of a value in two bytes", "<a title=\"\x1b$B\" \x1b(B\"><img src=x onerror=alert(1)>\">", "iso-2022-jp", "onerror"},
+		{"escape within a name, Korean", "<scr\x1b$)Cipt>alert(1)</script>", "iso-2022-kr", "alert"},
+		{"shifts within a name", "<scr\x0e\x0fipt>alert(1)</script>", "iso-2022-cn", "alert"},
+		{"HZ line joint", "<img src=x oner~\nror=alert(1)>", "hz-gb-2312", "alert"},
+		{"meta of ISO 2022", "<meta charset=iso-2022-jp><scr\x1b(Bipt>alert(1)</script>", "utf-8", "<scr"},
+		{"EBCDIC", "\x4c\xa2\x83\x99\x89\x97\xa3\x6e\x81", "cp037", "\x6e\x81"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, rep := remove(t, tt.in, Options{Charset: tt.charset})
+			if rep.Total == 0 || strings.Contains(got, tt.gone) {
+				t.Errorf("Remove(%q) = %q, finding %v", tt.in, got, rep.Findings)
+			}
+			if again, rep := remove(t, got, Options{Charset: tt.charset}); again != got || rep.Total > 0 {
+				t.Errorf("Remove(%q) = %q, finding %v", got, again, rep.Findings)
+			}
+		})
+	}
+}
+
+func TestISO2022WithoutDecoder(t *testing.T) {
+	for _, in := range []string{
+		"\x1b$)C<p>\x0e<<>>\x0f</p>", "\x1b$)A\x0e<a href=x\x0f x",
+	} {
+		if got, rep := remove(t, in, Options{Charset: "iso-2022-kr"}); got != in || rep.Total > 0 {
+			t.Errorf("Remove(%q) = %q, finding %v", in, got, rep.Findings)
+		}
+	}
+}
+
+// In every encoding that is decoded, and in two that are not.
+func FuzzRemoveCharsets(f *testing.F) {
+	charsets := []string{"utf-16", "utf-16be", "utf-32", "utf-7", "iso-2022-jp", "iso-2022-kr", "hz-gb-2312", "cp037", "gbk", "shift_jis"}
+	for i, v := range vectors(f) {
+		f.Add([]byte(v), uint8(i))
+	}
+	for i, tt := range encodings {
+		out, _ := tt.enc.NewEncoder().String("<p onclick=x>" + tt.text + "<script>")
+		f.Add([]byte(out), uint8(i))
+	}
+	f.Fuzz(func(t *testing.T, text []byte, n uint8) {
+		o := Options{Charset: charsets[int(n)%len(charsets)]}
+		got, rep := remove(t, string(text), o)
+		if (rep.Total == 0) != (got == string(text)) {
+			t.Errorf("Remove(%q) = %q with findings %v", text, got, rep.Findings)
+		}
+		if again, rep := remove(t, got, o); again != got || rep.Total > 0 {
+			t.Errorf("%s: Remove(%q)\n      = %q\nagain = %q, finding %v", o.Charset, text, got, again, rep.Findings)
+		}
+		for _, way := range readings([]byte(got)[:min(len(got), headSize)], o.Charset) {
+			if found := active(way.decode([]byte(got))); found != "" {
+				t.Errorf("%s: Remove(%q)\n      = %q\nis active: %s", o.Charset, text, got, found)
+			}
+		}
+	})
+}
+
+func TestUTF7(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{ // RFC 2152
+		{"A+ImIDkQ.", "A\u2262\u0391."},
+		{"Hi Mom -+Jjo--!", "Hi Mom -\u263a-!"},
+		{"+ZeVnLIqe-", "\u65e5\u672c\u8a9e"},
+		{"Item 3 is +AKM-1.", "Item 3 is \u00a31."},
+		{"+-+--", "++-"},
+		{"+2D3eAA-", "\U0001f600"},
+		{"+2D0-", "\ufffd"},
+		{"+", "+"},
+		{"+!", "+!"},
+		{"\xe4", "\u00e4"},
+	} {
+		if got := string(decodeUTF7([]byte(tt.in))); got != tt.want {
+			t.Errorf("decodeUTF7(%q) = %q, want %q", tt.in, got, tt.want)
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		s := rapid.String().Draw(rt, "text")
+		if got := string(decodeUTF7(encodeUTF7([]byte(s)))); got != s {
+			rt.Errorf("%q comes back as %q", s, got)
+		}
+	})
+}
+
+func FuzzUTF7(f *testing.F) {
+	f.Add([]byte("A+ImIDkQ.+-+/v8-+2D0"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		text := decodeUTF7(in)
+		if !utf8.Valid(text) {
+			t.Errorf("decodeUTF7(%q) = %q", in, text)
+		}
+		if got := decodeUTF7(encodeUTF7(text)); !bytes.Equal(got, text) {
+			t.Errorf("decodeUTF7(%q) = %q, which comes back as %q", in, text, got)
+		}
+	})
+}
