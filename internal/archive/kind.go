@@ -93,14 +93,19 @@ var byExtension = map[string]Kind{
 	"wim": WIM, "vhd": VHD, "vhdx": VHDX, "dmg": DMG, "img": Disk,
 }
 
-// kindByName returns what the extension of name promises, and that extension in
-// lower case with nothing behind it that a system would drop when it saves the file.
-func kindByName(name string) (Kind, string) {
+// kindByName returns what the extension of name promises.
+func kindByName(name string) Kind {
+	_, ext := cutExtension(name)
+	return byExtension[ext]
+}
+
+// cutExtension cuts a name at its extension, which it returns in lower case. What a system
+// would drop from the end of a name when it saves the file is gone.
+func cutExtension(name string) (stem, ext string) {
 	name = strings.TrimRightFunc(name, func(r rune) bool { return r <= ' ' || r == '.' || r == '"' || r == '\'' || r == 0x7f })
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 0 || len(name)-dot > 8 {
-		return None, ""
+		return name, ""
 	}
-	ext := strings.ToLower(name[dot+1:])
-	return byExtension[ext], ext
+	return name[:dot], strings.ToLower(name[dot+1:])
 }

@@ -204,7 +204,7 @@ func (t *content) nested() error {
 	kind := detectHead(head)
 	named := None
 	for _, n := range t.e.names {
-		if k, _ := kindByName(n); k != None && named == None {
+		if k := kindByName(n); k != None && named == None {
 			name, named = n, k
 		}
 	}

@@ -15,10 +15,10 @@ func (c *container) listRar() error {
 	if err != nil {
 		return err
 	}
-	if start < 0 {
-		return errMethod
+	s, err := (*rarScanner)(nil), error(errMethod)
+	if start >= 0 {
+		s, err = newRarScanner(c.src, start)
 	}
-	s, err := newRarScanner(c.src, start)
 	if errors.Is(err, errMethod) {
 		w.find(Finding{What: Unlisted, Detail: "a format of rar that is not known"})
 		return nil

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"compress/gzip"
 	"io"
-	"strings"
 )
 
 // listStream lists a file that one compressed file is in. What follows the end of the
@@ -45,10 +44,9 @@ var packedExtensions = map[string]string{
 
 // withoutExtension returns the name that unpacking gives a file.
 func withoutExtension(name string) string {
-	_, ext := kindByName(name)
-	rest, ok := packedExtensions[ext]
-	if !ok || ext == "" {
-		return name
+	stem, ext := cutExtension(name)
+	if rest, ok := packedExtensions[ext]; ok {
+		return stem + rest
 	}
-	return name[:strings.LastIndexByte(name, '.')] + rest
+	return name
 }

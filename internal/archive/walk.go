@@ -164,7 +164,7 @@ func (w *walk) look(src Source, name string, path []string) error {
 	if err != nil {
 		return w.judge(err, "")
 	}
-	if named, _ := kindByName(name); len(ks) == 0 && named != None {
+	if named := kindByName(name); len(ks) == 0 && named != None {
 		if empty, err := blank(src); empty || err != nil {
 			return w.judge(err, "")
 		}

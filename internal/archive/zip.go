@@ -125,6 +125,7 @@ type zipEntry struct {
 	packed, size uint64
 	header       int64 // where its local header is
 	data         int64 // where its data is
+	unsigned     bool  // its local header lacks the signature
 }
 
 // span is what a member takes of the archive.
@@ -262,26 +263,28 @@ func zipNames(raw, extra []byte, flags uint16) []string {
 	return names
 }
 
-// readZipLocal reads the local header at a place. It returns false for what is none.
-func readZipLocal(src io.ReaderAt, at int64) (zipEntry, bool, error) {
+// readZipLocal reads the local header at a place. It returns false for what is none. What a
+// directory points to is one without its signature too, if the name is the same.
+func readZipLocal(src io.ReaderAt, at int64, name string) (zipEntry, bool, error) {
 	var h [zipLocalLen]byte
-	if n, err := readAt(src, h[:], at); n < len(h) || string(h[:4]) != zipLocal {
+	if n, err := readAt(src, h[:], at); n < len(h) || string(h[:4]) != zipLocal && name == "" {
 		return zipEntry{}, false, err
 	}
+	signed := string(h[:4]) == zipLocal
 	le := binary.LittleEndian
-	name, extra := int(le.Uint16(h[26:])), int(le.Uint16(h[28:]))
-	b := make([]byte, name+extra)
+	length, extra := int(le.Uint16(h[26:])), int(le.Uint16(h[28:]))
+	b := make([]byte, length+extra)
 	n, err := readAt(src, b, at+zipLocalLen)
-	if err != nil || n < name {
+	if err != nil || n < length || !signed && string(b[:length]) != name {
 		return zipEntry{}, false, err
 	}
 	e := zipEntry{
-		raw: string(b[:name]), flags: le.Uint16(h[6:]), method: le.Uint16(h[8:]),
+		raw: string(b[:length]), flags: le.Uint16(h[6:]), method: le.Uint16(h[8:]),
 		packed: uint64(le.Uint32(h[18:])), size: uint64(le.Uint32(h[22:])),
-		header: at, data: at + zipLocalLen + int64(name+extra),
+		header: at, data: at + zipLocalLen + int64(length+extra), unsigned: !signed,
 	}
-	zip64(b[name:n], &e.size, &e.packed)
-	e.names = zipNames(b[:name], b[name:n], e.flags)
+	zip64(b[length:n], &e.size, &e.packed)
+	e.names = zipNames(b[:length], b[length:n], e.flags)
 	return e, true, nil
 }
 
@@ -295,7 +298,7 @@ func (c *container) zipMember(e zipEntry, base, end int64) (span, error) {
 	at := e.header + base
 	local, ok, err := zipEntry{}, false, error(nil)
 	if at >= 0 && at < end {
-		if local, ok, err = readZipLocal(c.src, at); err != nil {
+		if local, ok, err = readZipLocal(c.src, at, e.raw); err != nil {
 			return s, c.w.judge(err, e.raw)
 		}
 	}
@@ -306,6 +309,9 @@ func (c *container) zipMember(e zipEntry, base, end int64) (span, error) {
 	if local.raw != e.raw || local.method != e.method || (local.flags^e.flags)&zipFlagCrypt != 0 ||
 		local.flags&zipFlagDesc == 0 && (local.packed != e.packed || local.size != e.size) {
 		c.w.find(Finding{What: Mismatch, Member: e.raw, Detail: "the local header disagrees with the directory"})
+	}
+	if local.unsigned {
+		c.w.find(Finding{What: Corrupt, Member: e.raw, Detail: "bad local header"})
 	}
 	e.names = append(e.names, local.names...)
 	e.data = local.data

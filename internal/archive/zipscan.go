@@ -49,7 +49,7 @@ func (c *container) scanZip(from, to int64, whole bool) error {
 			at = next
 			continue
 		}
-		e, ok, err := readZipLocal(c.src, at)
+		e, ok, err := readZipLocal(c.src, at, "")
 		if err != nil {
 			return err
 		}
