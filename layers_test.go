@@ -21,14 +21,16 @@ var ranks = map[string]int{
 
 	"":              1, // package milter
 	"internal/edit": 1,
+	"quarantine":    1,
 
 	"mta":    2,
 	"filter": 2,
 
-	"miltertest":        3,
-	"filter/html":       3,
-	"internal/peertest": 3,
-	"internal/hostile":  3,
+	"miltertest":         3,
+	"filter/attachments": 3,
+	"filter/html":        3,
+	"internal/peertest":  3,
+	"internal/hostile":   3,
 
 	"internal/peertest/cases": 4,
 

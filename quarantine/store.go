@@ -1,0 +1,690 @@
+package quarantine
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ErrFull is returned when a message would take the store over its limits. The message
+// is to be deferred: what is there already is not thrown away for it.
+var ErrFull = errors.New("quarantine: full")
+
+// ErrEntry is returned for an Entry that would be larger than Options.MaxEntry.
+var ErrEntry = errors.New("quarantine: the entry is too large")
+
+// Options are the limits of a Store. The zero value of a field is its default.
+type Options struct {
+	MaxBytes   int64         // of all that is kept; 0 means 1 GiB
+	MaxEntries int           // messages; 0 means 10 000
+	MaxEntry   int64         // bytes of one Entry as JSON; 0 means 1 MiB
+	MaxAge     time.Duration // what Purge leaves; 0 means 7 days, less than 0 means for ever
+	MaxSame    int           // originals kept of one content on which filters failed; 0 means 3
+
+	// DropOldest makes Purge remove the oldest messages too, until less than 80 % of
+	// the limits is used. Without it a full store stays full until messages are old
+	// enough or someone removes them: nothing is thrown away unseen.
+	DropOldest bool
+
+	// Alert is called when 80 % of the bytes or the messages are used, once until less
+	// is used again. It is called by Open, Keep and Purge and holds up nothing else.
+	Alert func(Usage)
+
+	Now func() time.Time // nil means time.Now
+}
+
+// A Usage is what a store holds and may hold.
+type Usage struct {
+	Bytes, MaxBytes     int64
+	Entries, MaxEntries int
+}
+
+// high reports whether it is time for an alert.
+func (u Usage) high() bool {
+	return u.Bytes >= u.MaxBytes-u.MaxBytes/5 || u.Entries >= u.MaxEntries-u.MaxEntries/5
+}
+
+// A Store keeps messages in a folder. It is safe for concurrent use. Several Stores,
+// also of several processes, may use one folder: no two messages get one
+// reference, and each Store counts what the others keep within 10 seconds. The limits
+// hold exactly for what one Store keeps.
+type Store struct {
+	o   Options
+	dir folder
+
+	mu       sync.Mutex
+	kept     map[string]keptEntry
+	bytes    int64               // of kept, and of files of other Stores that are being written
+	writing  map[string]bool     // references whose files are being written here
+	reserved int64               // bytes of those
+	failures map[[32]byte]failed // contents that filters failed on
+	alerted  bool
+	counted  time.Time // when the folder was last read
+}
+
+// A keptEntry is what a Store remembers of an entry.
+type keptEntry struct {
+	bytes  int64 // of both files
+	failed bool
+	digest [32]byte // where failed is set
+}
+
+type failed struct {
+	kept  int
+	extra int    // failures of which no original was kept, as there were enough
+	last  string // the reference of the last one that was
+}
+
+// How old the count of the folder may be: when there seems to be room, and when not.
+const (
+	recount     = 10 * time.Second
+	recountFull = time.Second
+)
+
+// Open opens the store in a folder, and makes the folder, with mode 0700, where it is
+// missing. It removes what a process left half-written when it ended, counts what
+// is kept, and sees that files can be written.
+//
+// Errors of the file system name the path. A folder that others may write to is
+// refused.
+func Open(path string, o Options) (*Store, error) {
+	d, err := openDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("quarantine: %w", err)
+	}
+	return open(d, o)
+}
+
+func open(d folder, o Options) (*Store, error) {
+	o.MaxBytes = cmp.Or(o.MaxBytes, 1<<30)
+	o.MaxEntries = cmp.Or(o.MaxEntries, 10_000)
+	o.MaxEntry = cmp.Or(o.MaxEntry, 1<<20)
+	o.MaxAge = cmp.Or(o.MaxAge, 7*24*time.Hour)
+	o.MaxSame = cmp.Or(o.MaxSame, 3)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Store{o: o, dir: d, kept: map[string]keptEntry{}, writing: map[string]bool{}, failures: map[[32]byte]failed{}}
+	probe := newRef(o.Now()) + rawTemp
+	f, err := d.create(probe)
+	if err == nil {
+		f.Close()
+		err = d.remove(probe)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("quarantine: cannot write: %w", err)
+	}
+	s.mu.Lock()
+	if err = s.sweep(); err == nil {
+		err = s.count()
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("quarantine: %w", err)
+	}
+	s.alert()
+	return s, nil
+}
+
+// The files of a reference.
+const (
+	rawFile   = ".eml"
+	entryFile = ".json"
+	rawTemp   = ".eml.tmp"
+	entryTemp = ".json.tmp"
+)
+
+// split takes a file's name apart; ok is false for files that are not of the store.
+func split(name string) (ref, kind string, ok bool) {
+	if len(name) <= refLen || !ValidRef(name[:refLen]) {
+		return "", "", false
+	}
+	kind = name[refLen:]
+	return name[:refLen], kind, kind == rawFile || kind == entryFile || kind == rawTemp || kind == entryTemp
+}
+
+// sweep removes what nobody is going to complete: temporary files, and messages
+// without an entry.
+func (s *Store) sweep() error {
+	names, err := s.dir.names()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		ref, kind, ok := split(name)
+		if !ok || s.writing[ref] || kind == entryFile || kind == rawFile && s.whole(ref) || !s.dir.abandoned(name) {
+			continue
+		}
+		// Its entry may have appeared since, and only then was it let go.
+		if kind == rawFile && s.whole(ref) {
+			continue
+		}
+		if err := s.dir.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// whole reports whether a reference has an entry, or may have one.
+func (s *Store) whole(ref string) bool {
+	_, err := s.dir.size(ref + entryFile)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// count reads the folder.
+func (s *Store) count() error {
+	names, err := s.dir.names()
+	if err != nil {
+		return err
+	}
+	s.counted = s.o.Now()
+	sizes := map[string]int64{} // by reference
+	entries := map[string]bool{}
+	s.bytes = 0
+	for _, name := range names {
+		ref, kind, ok := split(name)
+		if !ok || s.writing[ref] {
+			continue
+		}
+		n, err := s.dir.size(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		s.bytes += n
+		sizes[ref] += n
+		if kind == entryFile {
+			entries[ref] = true
+		}
+	}
+	for ref := range s.kept {
+		if !entries[ref] {
+			s.forget(ref)
+		}
+	}
+	for _, ref := range slices.Sorted(maps.Keys(entries)) {
+		if k, known := s.kept[ref]; known {
+			k.bytes = sizes[ref]
+			s.kept[ref] = k
+			continue
+		}
+		k := keptEntry{bytes: sizes[ref]}
+		if e, err := s.entry(ref); err == nil && e.Failed {
+			k.failed, k.digest = true, e.SHA256
+		}
+		s.remember(ref, k)
+	}
+	return nil
+}
+
+func (s *Store) remember(ref string, k keptEntry) {
+	s.kept[ref] = k
+	if k.failed {
+		f := s.failures[k.digest]
+		f.kept++
+		f.last = max(f.last, ref)
+		s.failures[k.digest] = f
+	}
+}
+
+func (s *Store) forget(ref string) {
+	k := s.kept[ref]
+	delete(s.kept, ref)
+	if !k.failed {
+		return
+	}
+	f := s.failures[k.digest]
+	if f.kept--; f.kept == 0 {
+		delete(s.failures, k.digest)
+		return
+	}
+	if f.last == ref {
+		f.last = ""
+		for other, o := range s.kept {
+			if o.failed && o.digest == k.digest {
+				f.last = max(f.last, other)
+			}
+		}
+	}
+	s.failures[k.digest] = f
+}
+
+// usage counts what is kept and what is being written.
+func (s *Store) usage() Usage {
+	return Usage{s.bytes + s.reserved, s.o.MaxBytes, len(s.kept) + len(s.writing), s.o.MaxEntries}
+}
+
+// Used returns what the store holds, messages that are being written included.
+func (s *Store) Used() Usage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.usage()
+}
+
+// keptUsage leaves out what is being written.
+func (s *Store) keptUsage() Usage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Usage{s.bytes, s.o.MaxBytes, len(s.kept), s.o.MaxEntries}
+}
+
+// alert calls Options.Alert where it is time to.
+func (s *Store) alert() {
+	s.mu.Lock()
+	u := s.usage()
+	call := u.high() && !s.alerted
+	s.alerted = u.high()
+	s.mu.Unlock()
+	if call && s.o.Alert != nil {
+		s.o.Alert(u)
+	}
+}
+
+// reserve takes bytes, or a message where there are none to take yet, into account
+// before they are written.
+func (s *Store) reserve(ref string, n int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fits := func() bool {
+		u := s.usage()
+		return n <= u.MaxBytes-u.Bytes && (s.writing[ref] || u.Entries < u.MaxEntries)
+	}
+	age := s.o.Now().Sub(s.counted)
+	if age < 0 || age >= recount || age >= recountFull && !fits() {
+		if err := s.count(); err != nil {
+			return fmt.Errorf("quarantine: %w", err)
+		}
+	}
+	if !fits() {
+		return ErrFull
+	}
+	s.writing[ref] = true
+	s.reserved += n
+	return nil
+}
+
+// Keep keeps a message: it reads it from raw to its end and returns the entry, with its
+// Ref, Time, Size and SHA256 set. When it returns, the message and its entry are on
+// disk for good; when it returns an error, nothing of them is.
+//
+// Where Options.MaxSame originals of a content on which filters failed are kept already,
+// another one (Failed) is not: it is counted, see [Store.Failures], and the entry has the
+// Ref of the last original.
+//
+// Errors: [ErrFull], [ErrEntry], that of ctx, of raw, and those of the file system, which
+// name the path.
+func (s *Store) Keep(ctx context.Context, e Entry, raw io.Reader) (Entry, error) {
+	defer s.alert()
+	e.Time = s.o.Now().UTC()
+	e.Ref = newRef(e.Time)
+	e.Stack = e.Stack[:min(len(e.Stack), maxStack)]
+	w := writing{s: s, ref: e.Ref}
+	if err := s.reserve(w.ref, 0); err != nil {
+		return Entry{}, err
+	}
+	defer w.end()
+	if err := w.raw(ctx, raw); err != nil {
+		return Entry{}, err
+	}
+	e.Size = w.size
+	w.hash.Sum(e.SHA256[:0])
+	if e.Failed {
+		if last, enough := s.countFailure(e.SHA256); enough {
+			e.Ref = last
+			return e, nil
+		}
+	}
+	if err := w.entry(e); err != nil {
+		return Entry{}, err
+	}
+	if err := w.commit(); err != nil {
+		return Entry{}, fmt.Errorf("quarantine: %w", err)
+	}
+	w.done = &keptEntry{bytes: w.reserved, failed: e.Failed, digest: e.SHA256}
+	return e, nil
+}
+
+// countFailure counts a failure of which enough originals are kept.
+func (s *Store) countFailure(digest [32]byte) (last string, enough bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, ok := s.failures[digest]
+	if !ok || f.kept < s.o.MaxSame {
+		return "", false
+	}
+	f.extra++
+	s.failures[digest] = f
+	return f.last, true
+}
+
+// Failures returns how often messages of one content, by their SHA-256, were kept because
+// a filter failed on them. What is kept is what it goes by, so that it outlives the
+// process; beyond Options.MaxSame it is of this Store only, and it is
+// forgotten with the last original.
+func (s *Store) Failures(digest [32]byte) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.failures[digest]
+	return f.kept + f.extra
+}
+
+// Get returns an entry and its message, which the caller closes. It returns [ErrRef] for
+// what is no reference, and an error that wraps [fs.ErrNotExist] when nothing is kept
+// under it.
+func (s *Store) Get(ref string) (Entry, io.ReadCloser, error) {
+	if !ValidRef(ref) {
+		return Entry{}, nil, ErrRef
+	}
+	e, err := s.entry(ref)
+	if err != nil {
+		return Entry{}, nil, fmt.Errorf("quarantine: %w", err)
+	}
+	f, err := s.dir.open(ref + rawFile)
+	if err != nil {
+		return Entry{}, nil, fmt.Errorf("quarantine: %w", err)
+	}
+	return e, f, nil
+}
+
+// entry reads the entry of a valid reference.
+func (s *Store) entry(ref string) (Entry, error) {
+	f, err := s.dir.open(ref + entryFile)
+	if err != nil {
+		return Entry{}, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, s.o.MaxEntry+1))
+	if err != nil {
+		return Entry{}, err
+	}
+	if int64(len(b)) > s.o.MaxEntry {
+		return Entry{}, fmt.Errorf("%s: %w", ref, ErrEntry)
+	}
+	var e Entry
+	if err := json.Unmarshal(b, &e); err != nil {
+		return Entry{}, fmt.Errorf("entry %s: %w", ref, err)
+	}
+	if e.Ref != ref {
+		return Entry{}, fmt.Errorf("entry %s: names itself %s", ref, e.Ref)
+	}
+	return e, nil
+}
+
+// List walks the entries, newest first. An entry that cannot be read is yielded with its
+// Ref alone and the error; one that is removed meanwhile is left out. An error without
+// Ref, of ctx or of the folder, is the last.
+func (s *Store) List(ctx context.Context) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		refs, err := s.refs()
+		if err != nil {
+			yield(Entry{}, fmt.Errorf("quarantine: %w", err))
+			return
+		}
+		slices.Reverse(refs)
+		for _, ref := range refs {
+			if err := ctx.Err(); err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			e, err := s.entry(ref)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				continue
+			case err != nil:
+				e, err = Entry{Ref: ref}, fmt.Errorf("quarantine: %w", err)
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// refs returns the references of the entries that are there, oldest first.
+func (s *Store) refs() ([]string, error) {
+	names, err := s.dir.names()
+	if err != nil {
+		return nil, err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		_, kind, ok := split(name)
+		return !ok || kind != entryFile
+	})
+	for i, name := range names {
+		names[i] = strings.TrimSuffix(name, entryFile)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Remove removes a message and its entry for good. It returns [ErrRef] for what is no
+// reference, and an error that wraps [fs.ErrNotExist] when nothing is kept under it.
+func (s *Store) Remove(ref string) error {
+	if !ValidRef(ref) {
+		return ErrRef
+	}
+	_, err := s.remove(ref)
+	if err == nil {
+		err = s.dir.sync()
+	}
+	s.alert()
+	if err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	return nil
+}
+
+// remove removes the files of a reference, the entry first: a message without one
+// counts as nothing.
+func (s *Store) remove(ref string) (freed int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, kind := range []string{entryFile, rawFile} {
+		n, err := s.dir.size(ref + kind)
+		if err == nil {
+			err = s.dir.remove(ref + kind)
+		}
+		switch {
+		case err == nil:
+			freed += n
+		case kind == entryFile || !errors.Is(err, fs.ErrNotExist):
+			s.counted = time.Time{}
+			return freed, err
+		}
+	}
+	s.bytes -= s.kept[ref].bytes // 0 when another Store kept it and it was not counted yet
+	s.forget(ref)
+	return freed, nil
+}
+
+// Purge removes the messages that are older than Options.MaxAge, those over the limits if
+// Options.DropOldest is set, and what other processes left half-written. It returns how
+// many messages it removed and how many bytes. It goes on past files that cannot
+// be removed; the errors are joined.
+func (s *Store) Purge(ctx context.Context) (n int, bytes int64, err error) {
+	defer s.alert()
+	s.mu.Lock()
+	if err = s.sweep(); err == nil {
+		err = s.count()
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return 0, 0, fmt.Errorf("quarantine: %w", err)
+	}
+	refs, err := s.refs()
+	if err != nil {
+		return 0, 0, fmt.Errorf("quarantine: %w", err)
+	}
+	now := s.o.Now()
+	var errs []error
+	for _, ref := range refs {
+		if err := ctx.Err(); err != nil {
+			errs = append(errs, err)
+			break
+		}
+		old := s.o.MaxAge > 0 && now.Sub(timeOf(ref)) > s.o.MaxAge
+		if !old && !(s.o.DropOldest && s.keptUsage().high()) {
+			break // those behind it are younger
+		}
+		freed, err := s.remove(ref)
+		bytes += freed
+		switch {
+		case err == nil:
+			n++
+		case !errors.Is(err, fs.ErrNotExist): // another purged it
+			errs = append(errs, err)
+		}
+	}
+	if n > 0 {
+		errs = append(errs, s.dir.sync())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return n, bytes, fmt.Errorf("quarantine: %w", err)
+	}
+	return n, bytes, nil
+}
+
+// A writing is a message on its way into the store.
+type writing struct {
+	s        *Store
+	ref      string
+	hash     hash256
+	size     int64
+	reserved int64
+	files    []file
+	names    []string   // what is to be removed if it comes to nothing, in this order
+	done     *keptEntry // it came to something
+}
+
+type hash256 = interface {
+	io.Writer
+	Sum([]byte) []byte
+}
+
+// raw writes the message.
+func (w *writing) raw(ctx context.Context, raw io.Reader) error {
+	f, err := w.create(rawTemp)
+	if err != nil {
+		return err
+	}
+	w.hash = sha256.New()
+	buf := make([]byte, 32<<10)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := raw.Read(buf)
+		if n > 0 {
+			w.hash.Write(buf[:n])
+			w.size += int64(n)
+			if err := w.write(f, buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return w.sync(f)
+		case err != nil:
+			return fmt.Errorf("quarantine: read the message: %w", err)
+		}
+	}
+}
+
+// entry writes the entry.
+func (w *writing) entry(e Entry) error {
+	b, err := e.MarshalJSON()
+	if err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	b = append(b, '\n')
+	if int64(len(b)) > w.s.o.MaxEntry {
+		return ErrEntry
+	}
+	f, err := w.create(entryTemp)
+	if err != nil {
+		return err
+	}
+	if err := w.write(f, b); err != nil {
+		return err
+	}
+	return w.sync(f)
+}
+
+func (w *writing) create(kind string) (file, error) {
+	f, err := w.s.dir.create(w.ref + kind)
+	if err != nil {
+		return nil, fmt.Errorf("quarantine: %w", err)
+	}
+	w.files = append(w.files, f)
+	w.names = append(w.names, w.ref+kind)
+	return f, nil
+}
+
+func (w *writing) write(f file, b []byte) error {
+	if err := w.s.reserve(w.ref, int64(len(b))); err != nil {
+		w.s.alert() // as long as what it has taken counts
+		return err
+	}
+	w.reserved += int64(len(b))
+	if _, err := f.Write(b); err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	return nil
+}
+
+func (w *writing) sync(f file) error {
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	return nil
+}
+
+// commit gives the files their names. The message has its own on disk before the entry
+// gets one, so that no crash leaves an entry without its message.
+func (w *writing) commit() error {
+	for _, step := range []struct{ from, to string }{{rawTemp, rawFile}, {entryTemp, entryFile}} {
+		if err := w.s.dir.rename(w.ref+step.from, w.ref+step.to); err != nil {
+			return err
+		}
+		w.names[slices.Index(w.names, w.ref+step.from)] = w.ref + step.to
+		if err := w.s.dir.sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// end closes the files and takes the message into account, or removes what there is of it.
+func (w *writing) end() {
+	s := w.s
+	if w.done == nil {
+		// The entry goes first, if it was there already.
+		for _, name := range slices.Backward(w.names) {
+			s.dir.remove(name) // or a sweep does it
+		}
+	}
+	s.mu.Lock()
+	delete(s.writing, w.ref)
+	s.reserved -= w.reserved
+	if w.done != nil {
+		s.bytes += w.reserved
+		s.remember(w.ref, *w.done)
+	}
+	s.mu.Unlock()
+	for _, f := range w.files {
+		f.Close() // synced before, or not wanted; until then no sweep takes them
+	}
+}
