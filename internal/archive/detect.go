@@ -42,16 +42,13 @@ func detectAll(src Source) ([]Kind, error) {
 		return ks, nil
 	}
 	if program(head) {
-		for _, s := range []struct {
-			kind Kind
-			sig  string
-		}{{SevenZip, sig7z}, {Rar, sigRar}} {
-			at, err := search(src, s.sig, sfxSearch)
+		for _, k := range []Kind{SevenZip, Rar} {
+			at, err := embedded(src, k)
 			if err != nil {
 				return ks, err
 			}
 			if at >= 0 {
-				ks = append(ks, s.kind)
+				ks = append(ks, k)
 			}
 		}
 	}
@@ -116,7 +113,14 @@ func detectHead(head []byte) Kind {
 	case len(head) >= 10 && string(head[:3]) == "BZh" && head[3] >= '1' && head[3] <= '9' &&
 		(string(head[4:10]) == "1AY&SY" || string(head[4:10]) == "\x17\x72\x45\x38\x50\x90"):
 		return Bzip2
-	case len(head) >= 8 && head[0]&0xf0 == 0x50 && string(head[1:4]) == "\x2a\x4d\x18": // a frame to skip, RFC 8878 section 3.1.2
+	case skipFrame(head):
+		for skipFrame(head) {
+			n := int64(binary.LittleEndian.Uint32(head[4:])) + 8
+			head = head[min(n, int64(len(head))):]
+		}
+		if bytes.HasPrefix(head, []byte("\x04\x22\x4d\x18")) {
+			return LZ4
+		}
 		return Zstd
 	case len(head) >= 7 && head[2] == '-' && head[6] == '-' && (string(head[3:5]) == "lh" || string(head[3:5]) == "lz" || string(head[3:5]) == "pm"):
 		return LZH
@@ -130,15 +134,27 @@ func detectHead(head []byte) Kind {
 	return None
 }
 
-// program reports whether head begins a program, which may unpack what is behind it.
+// program reports whether head begins a program (of Windows, ELF, Mach-O, or a script),
+// which may unpack what is behind it.
 func program(head []byte) bool {
-	return bytes.HasPrefix(head, []byte("MZ")) || bytes.HasPrefix(head, []byte("\x7fELF")) || bytes.HasPrefix(head, []byte("#!"))
+	for _, sig := range []string{"MZ", "\x7fELF", "#!", "\xcf\xfa\xed\xfe", "\xce\xfa\xed\xfe", "\xca\xfe\xba\xbe"} {
+		if bytes.HasPrefix(head, []byte(sig)) {
+			return true
+		}
+	}
+	return false
+}
+
+// skipFrame reports whether b begins with a frame to skip (RFC 8878 section 3.1.2). LZ4 has
+// the same.
+func skipFrame(b []byte) bool {
+	return len(b) >= 8 && b[0]&0xf0 == 0x50 && string(b[1:4]) == "\x2a\x4d\x18"
 }
 
 // tarHeader reports whether b begins with a tar header: one whose sum is right. Old
 // archives have no other mark.
 func tarHeader(b []byte) bool {
-	if len(b) < 512 || b[0] == 0 {
+	if len(b) < 512 {
 		return false
 	}
 	var want, digits int64
@@ -173,6 +189,30 @@ func lzmaHeader(b []byte) bool {
 	}
 	size := binary.LittleEndian.Uint64(b[5:])
 	return size == 1<<64-1 || size < 1<<38
+}
+
+// embedded returns where a 7z or rar archive starts: at the start of src, or behind a program.
+// As unpackers hold the mark in their own code, what follows it has to be right there. It
+// returns -1 for none.
+func embedded(src Source, k Kind) (int64, error) {
+	sig, valid := sig7z, sevenZipAt
+	if k == Rar {
+		sig, valid = sigRar, rarAt
+	}
+	for from := int64(0); from < sfxSearch; {
+		at, err := search(io.NewSectionReader(src, from, max(src.Size()-from, 0)), sig, sfxSearch-from)
+		if at < 0 || err != nil {
+			return -1, err
+		}
+		if at += from; at == 0 {
+			return 0, nil
+		}
+		if ok, err := valid(src, at); ok || err != nil {
+			return at, err
+		}
+		from = at + 1
+	}
+	return -1, nil
 }
 
 // search returns where sig first stands in the first limit bytes of src, or -1.

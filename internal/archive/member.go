@@ -34,6 +34,9 @@ func (m Member) Head() []byte {
 		return nil
 	}
 	b := m.content.peek()
+	if len(b) == 0 && !m.content.ended {
+		return nil
+	}
 	return b[:min(len(b), headSize):min(len(b), headSize)]
 }
 

@@ -2,7 +2,6 @@ package archive
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/nwaples/rardecode/v2"
@@ -11,7 +10,7 @@ import (
 // listRar lists a rar archive of format 4 or 5, also one behind a program.
 func (c *container) listRar() error {
 	w := c.w
-	start, err := search(c.src, sigRar, sfxSearch)
+	start, err := embedded(c.src, Rar)
 	if err != nil {
 		return err
 	}
@@ -107,7 +106,7 @@ func (u *rarUnpacker) open(f rarFile, index int, solid bool) (io.ReadCloser, err
 		size := u.c.src.Size() - u.start
 		var err error
 		if u.r, err = rardecode.NewReader(io.NewSectionReader(u.c.src, u.start, size), rardecode.MaxDictionarySize(w.l.Window), rardecode.SkipCheck); err != nil {
-			u.err = fmt.Errorf("archive: rar: %w", err)
+			u.err = rarError(err)
 			return nil, u.err
 		}
 	}
@@ -120,12 +119,9 @@ func (u *rarUnpacker) open(f rarFile, index int, solid bool) (io.ReadCloser, err
 			}
 		}
 		h, err := u.r.Next()
-		if errors.Is(err, rardecode.ErrDictionaryTooLarge) {
-			err = errWindow
-		}
 		if err != nil {
-			u.err = err
-			return nil, err
+			u.err = rarError(err)
+			return nil, u.err
 		}
 		if u.next == index && h.PackedSize != f.packed {
 			u.err = errRar
@@ -136,13 +132,24 @@ func (u *rarUnpacker) open(f rarFile, index int, solid bool) (io.ReadCloser, err
 	return io.NopCloser(rarReader{u.r}), nil
 }
 
-// rarReader says of what the library cannot unpack what the others say.
+// rarReader names errors as the other decoders do.
 type rarReader struct{ *rardecode.Reader }
 
 func (r rarReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
-	if errors.Is(err, rardecode.ErrUnknownDecoder) || errors.Is(err, rardecode.ErrUnsupportedDecoder) {
-		err = errMethod
+	return n, rarError(err)
+}
+
+// rarError names an error of the library as the other decoders would.
+func rarError(err error) error {
+	switch {
+	case errors.Is(err, rardecode.ErrDictionaryTooLarge):
+		return errWindow
+	case errors.Is(err, rardecode.ErrUnknownDecoder), errors.Is(err, rardecode.ErrUnsupportedDecoder),
+		errors.Is(err, rardecode.ErrMultipleDecoders), errors.Is(err, rardecode.ErrBadVolumeNumber):
+		return errMethod
+	case errors.Is(err, rardecode.ErrMultiVolume), errors.Is(err, rardecode.ErrUnexpectedArcEnd):
+		return io.ErrUnexpectedEOF
 	}
-	return n, err
+	return err
 }

@@ -55,6 +55,27 @@ func newRarScanner(src Source, start int64) (*rarScanner, error) {
 	return nil, errMethod // before 1.5, or to come
 }
 
+// rarAt reports whether an archive starts at a place: whether a header follows its mark.
+func rarAt(src Source, at int64) (bool, error) {
+	s, err := newRarScanner(src, at)
+	if err == errMethod {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var b [64]byte
+	n, err := readAt(src, b[:], s.at)
+	if err != nil || n < 13 {
+		return false, err
+	}
+	if s.five {
+		size, k := binary.Uvarint(b[4:n])
+		return k > 0 && size > 0 && 4+uint64(k)+size <= uint64(n) && crc32.ChecksumIEEE(b[4:4+k+int(size)]) == binary.LittleEndian.Uint32(b[:]), nil
+	}
+	return b[2] == 0x73 && uint16(crc32.ChecksumIEEE(b[2:13])) == binary.LittleEndian.Uint16(b[:]), nil
+}
+
 // next returns the next file, io.EOF behind the last, and errRarCrypt where all that
 // follows is encrypted. A header whose checksum is wrong is returned with errRarCRC if it
 // can be read.

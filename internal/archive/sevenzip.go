@@ -17,7 +17,7 @@ var errCrypt = errors.New("archive: the header is encrypted")
 // listSevenZip lists a 7z archive, also one behind a program.
 func (c *container) listSevenZip() error {
 	w := c.w
-	start, err := search(c.src, sig7z, sfxSearch)
+	start, err := embedded(c.src, SevenZip)
 	if err != nil {
 		return err
 	}
@@ -87,6 +87,13 @@ func (c *container) listSevenZip() error {
 		return errEntries
 	}
 	return nil
+}
+
+// sevenZipAt reports whether the start of an archive is at a place.
+func sevenZipAt(src Source, at int64) (bool, error) {
+	var h [szStartHeaderLen]byte
+	n, err := readAt(src, h[:], at)
+	return n == len(h) && crc32.ChecksumIEEE(h[12:]) == binary.LittleEndian.Uint32(h[8:]), err
 }
 
 // sevenZipHeader returns the header of the archive at start, unpacked, and the place that its

@@ -48,6 +48,8 @@ func TestTarDamage(t *testing.T) {
 		copy(old[at+257:], make([]byte, 255))
 		fixTarSum(old[at:])
 	}
+	pax := tarred(t, file{strings.Repeat("p", 120), ""})[:1024] // a header for the next one, with a record
+	copy(pax[512:], "x")
 	bad := bytes.Clone(good)
 	bad[1024+20] ^= 1
 	for _, tt := range []struct {
@@ -61,6 +63,7 @@ func TestTarDamage(t *testing.T) {
 		{"cut in a header", good[:1024+100], []string{"a.txt"}, []What{Truncated}},
 		{"without an end", good[:2048], []string{"a.txt", "b.exe"}, nil},
 		{"a bad sum", bad, []string{"a.txt"}, []What{Corrupt}},
+		{"a bad header before a good one", append(append(bytes.Clone(pax), good...), make([]byte, 1024)...), []string{"a.txt", "b.exe"}, []What{Corrupt}},
 		{"no tar", []byte(payloadText), nil, []What{Corrupt}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -290,10 +290,6 @@ func readZipLocal(src io.ReaderAt, at int64, name string) (zipEntry, bool, error
 
 // zipMember visits an entry of the directory and returns what it takes of the archive.
 func (c *container) zipMember(e zipEntry, base, end int64) (span, error) {
-	if e.flags&zipFlagMask != 0 {
-		c.w.find(Finding{What: Unlisted, Detail: "the directory is encrypted"})
-		e.flags |= zipFlagCrypt
-	}
 	var s span
 	at := e.header + base
 	local, ok, err := zipEntry{}, false, error(nil)
@@ -326,6 +322,10 @@ func (c *container) zipMember(e zipEntry, base, end int64) (span, error) {
 // zipContent makes an entry to visit of e, whose data lies in the archive.
 func (c *container) zipContent(e zipEntry) entry {
 	w := c.w
+	if e.flags&zipFlagMask != 0 {
+		w.find(Finding{What: Unlisted, Detail: "the directory is encrypted"})
+		e.flags |= zipFlagCrypt
+	}
 	m := entry{names: e.names, size: clampSize(e.size), encrypted: e.flags&zipFlagCrypt != 0 || e.method == 99}
 	if m.dir = strings.HasSuffix(e.raw, "/") || strings.HasSuffix(e.raw, `\`); m.dir && e.packed == 0 {
 		return m

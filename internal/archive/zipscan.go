@@ -53,7 +53,7 @@ func (c *container) scanZip(from, to int64, whole bool) error {
 		if err != nil {
 			return err
 		}
-		if !ok || e.raw == "" {
+		if !ok {
 			at = next
 			continue
 		}
