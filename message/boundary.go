@@ -8,6 +8,9 @@ import (
 // maxBoundary is how long a boundary may be. RFC 2046 section 5.1.1 allows 70 bytes.
 const maxBoundary = 1000
 
+// maxBoundaries is how many readings of a boundary are tried.
+const maxBoundaries = 32
+
 // boundaries returns what may be the boundary of a multipart, the likeliest
 // first: as declared, without one more pair of quotes, and only up to where folded
 // junk or a blank begins.
@@ -15,7 +18,11 @@ func (p *Part) boundaries() []string {
 	var bounds []string
 	add := func(s string) {
 		s = strings.TrimRight(s, blanks)
-		if s != "" && len(s) <= maxBoundary && !slices.Contains(bounds, s) {
+		switch {
+		case s == "" || len(s) > maxBoundary || slices.Contains(bounds, s):
+		case len(bounds) == maxBoundaries:
+			p.note(DefectParamsLimit, p.start)
+		default:
 			bounds = append(bounds, s)
 		}
 	}

@@ -8,62 +8,62 @@ import (
 	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/ianaindex"
+	"golang.org/x/text/encoding/japanese"
+	"golang.org/x/text/encoding/korean"
 	"golang.org/x/text/encoding/simplifiedchinese"
+	"golang.org/x/text/encoding/traditionalchinese"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/encoding/unicode/utf32"
 	"golang.org/x/text/transform"
 )
 
-// lookupCharset returns the encoding that a label means to a client; nil for an
-// unknown one, and for us-ascii: bytes above ASCII in it are best guessed.
+// charsets are labels that mail has and neither index knows, or knows otherwise
+// than clients do. Those of nil are best guessed: bytes above ASCII in us-ascii are
+// there by mistake, and some charsets nobody reads.
+var charsets = map[string]encoding.Encoding{
+	"": nil, "us-ascii": nil, "ascii": nil, "ansi_x3.4-1968": nil, "unknown-8bit": nil, "x-unknown": nil, "8bit": nil,
+	"iso-2022-kr": nil, "csiso2022kr": nil, "iso-2022-cn": nil, "iso-2022-cn-ext": nil,
+	"utf-7": utf7Encoding{}, "utf7": utf7Encoding{}, "unicode-1-1-utf-7": utf7Encoding{}, "csutf7": utf7Encoding{},
+	"utf-16": unicode.UTF16(unicode.BigEndian, unicode.UseBOM), "csutf16": unicode.UTF16(unicode.BigEndian, unicode.UseBOM),
+	"utf-32": utf32.UTF32(utf32.BigEndian, utf32.UseBOM), "utf-32be": utf32.UTF32(utf32.BigEndian, utf32.UseBOM), "utf-32le": utf32.UTF32(utf32.LittleEndian, utf32.UseBOM),
+	"hz-gb-2312": simplifiedchinese.HZGB2312, "hz": simplifiedchinese.HZGB2312,
+	"437": charmap.CodePage437, "850": charmap.CodePage850, "858": charmap.CodePage858,
+	"932": japanese.ShiftJIS, "936": simplifiedchinese.GBK, "949": korean.EUCKR, "950": traditionalchinese.Big5,
+}
+
+// lookupCharset returns the encoding that a label means to a client, nil for an
+// unknown one.
 func lookupCharset(label string) encoding.Encoding {
-	label = toLower(strings.Trim(label, blanks+`"'`))
-	switch label {
-	case "", "us-ascii", "ascii", "ansi_x3.4-1968", "unknown-8bit", "x-unknown", "8bit":
-		return nil
-	case "utf-7", "unicode-1-1-utf-7", "utf7", "x-unicode-2-0-utf-7", "csutf7", "csunicode11utf7":
-		return utf7Encoding{}
-	case "utf-16", "csutf16":
-		return unicode.UTF16(unicode.BigEndian, unicode.UseBOM)
-	case "utf-32", "utf-32be":
-		return utf32.UTF32(utf32.BigEndian, utf32.UseBOM)
-	case "utf-32le":
-		return utf32.UTF32(utf32.LittleEndian, utf32.UseBOM)
-	case "hz-gb-2312", "hz", "hzgb2312": // WHATWG leaves it out, mail has it
-		return simplifiedchinese.HZGB2312
-	case "cp437", "437", "ibm437":
-		return charmap.CodePage437
-	case "cp850", "850":
-		return charmap.CodePage850
-	case "iso-2022-kr", "csiso2022kr", "iso-2022-cn", "iso-2022-cn-ext": // nobody knows them; htmlindex blanks them out
-		return nil
-	}
-	if e, err := htmlindex.Get(label); err == nil && e != encoding.Replacement {
+	label = toLower(strings.Trim(label, blanks+`"';`))
+	if e, ok := charsets[label]; ok {
 		return e
 	}
-	if e, err := ianaindex.MIME.Encoding(label); err == nil && e != nil {
+	if e := index(label); e != nil {
+		return e
+	}
+	// Code pages go by many names.
+	number := label
+	for _, prefix := range []string{"x-", "ms", "cp", "windows", "win", "ibm", "dos", "-", "_"} {
+		number = strings.TrimPrefix(number, prefix)
+	}
+	if e, ok := charsets[number]; ok && number != "" {
+		return e
+	}
+	for _, prefix := range []string{"windows-", "ibm", ""} {
+		if e := index(prefix + number); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// index looks a label up as browsers do, then as IANA has it.
+func index(label string) encoding.Encoding {
+	if e, err := htmlindex.Get(label); err == nil && e != encoding.Replacement {
 		return e
 	}
 	if e, err := ianaindex.IANA.Encoding(label); err == nil && e != nil {
 		return e
-	}
-	for _, prefix := range []string{"cp", "cp-", "x-cp", "windows", "win-", "x-windows-", "x-"} {
-		rest, ok := strings.CutPrefix(label, prefix)
-		if !ok {
-			continue
-		}
-		for _, name := range []string{"windows-" + rest, "ibm" + rest, rest} {
-			if e, err := htmlindex.Get(name); err == nil && e != encoding.Replacement {
-				return e
-			}
-			if e, err := ianaindex.IANA.Encoding(name); err == nil && e != nil {
-				return e
-			}
-		}
-	}
-	switch strings.TrimLeft(label, "cpx-windos") {
-	case "936":
-		return simplifiedchinese.GBK
 	}
 	return nil
 }
@@ -88,9 +88,9 @@ func decodeCharset(label string, b []byte) string {
 	return string(out)
 }
 
-func isASCII(b []byte) bool {
-	for _, c := range b {
-		if c >= utf8.RuneSelf {
+func isASCII[T []byte | string](b T) bool {
+	for i := range len(b) {
+		if b[i] >= utf8.RuneSelf {
 			return false
 		}
 	}
@@ -99,16 +99,14 @@ func isASCII(b []byte) bool {
 
 // shifts reports whether ASCII bytes may mean something else in a charset.
 func shifts(label string) bool {
-	switch e := lookupCharset(label).(type) {
-	case nil:
+	e := lookupCharset(label)
+	if e == nil {
 		return false
-	default:
-		if _, ok := e.(*charmap.Charmap); ok {
-			b, _ := e.NewDecoder().String("Az")
-			return b != "Az" // EBCDIC
-		}
-		return e != unicode.UTF8
 	}
+	if m, ok := e.(*charmap.Charmap); ok {
+		return m.DecodeByte('A') != 'A' // EBCDIC
+	}
+	return e != unicode.UTF8
 }
 
 // A guess reads bytes as UTF-8 where they can be, and others as Windows-1252.

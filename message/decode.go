@@ -1,9 +1,6 @@
 package message
 
-import (
-	"bytes"
-	"io"
-)
+import "bytes"
 
 // base64Value is the value of each byte: 64 for one that the alphabet lacks, 65
 // for what may stand between, 66 for "=".
@@ -21,9 +18,8 @@ var base64Value = func() (t [256]byte) {
 
 // A decoder undoes a transfer encoding piece by piece; it takes anything.
 type decoder interface {
-	append(dst, src []byte) []byte
-	finish(dst []byte) []byte // what the last piece left
-	bad() bool                // something was passed over
+	coder
+	bad() bool // something was passed over
 }
 
 // A base64Decoder reads base64 (RFC 2045 section 6.8) as clients do: bytes of no
@@ -185,13 +181,12 @@ const maxUULine = 512
 
 func (d *uuDecoder) append(dst, src []byte) []byte {
 	for len(src) > 0 && !d.ended {
+		// The LF of a CRLF ends an empty line, which says nothing.
 		i := bytes.IndexByte(src, '\n')
-		if i < 0 {
-			if i = bytes.IndexByte(src, '\r'); i >= 0 && i+1 == len(src) {
-				i = -1 // an LF may follow
-			} else if i >= 0 && src[i+1] == '\n' {
-				i++
-			}
+		if j := bytes.IndexByte(src[:max(i, 0)], '\r'); j >= 0 {
+			i = j
+		} else if i < 0 {
+			i = bytes.IndexByte(src, '\r')
 		}
 		piece, whole := src, i >= 0
 		if whole {
@@ -290,45 +285,6 @@ func uuLine(line []byte) (n int, ok bool) {
 		}
 	}
 	return n, true
-}
-
-// A decodingReader undoes a transfer encoding while it is read.
-type decodingReader struct {
-	src  io.Reader
-	dec  decoder
-	in   []byte
-	out  []byte // decoded and not yet read
-	buf  []byte // of out
-	err  error
-	done func() // called once, when the end came and bytes had been passed over
-}
-
-const decodeChunk = 16 << 10
-
-func (r *decodingReader) Read(p []byte) (int, error) {
-	for len(r.out) == 0 {
-		if r.err != nil {
-			return 0, r.err
-		}
-		if len(p) == 0 {
-			return 0, nil
-		}
-		if r.in == nil {
-			r.in = make([]byte, decodeChunk)
-		}
-		n, err := r.src.Read(r.in)
-		r.out = r.dec.append(r.buf[:0], r.in[:n])
-		if err == io.EOF {
-			r.out = r.dec.finish(r.out)
-			if r.done != nil && r.dec.bad() {
-				r.done()
-			}
-		}
-		r.err, r.buf = err, r.out
-	}
-	n := copy(p, r.out)
-	r.out = r.out[n:]
-	return n, nil
 }
 
 // newDecoder returns what undoes a transfer encoding, nil where there is nothing

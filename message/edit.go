@@ -140,7 +140,7 @@ func (p *Part) SetText(text Source) error {
 		} else if charset != "utf-8" {
 			src = transform.NewReader(src, enc.NewEncoder())
 		}
-		_, err = io.CopyBuffer(struct{ io.Writer }{p.tree.spool}, src, make([]byte, decodeChunk))
+		_, err = copyAll(p.tree.spool, src)
 		if err == nil || charset == "utf-8" || !unencodable(err) {
 			break
 		}
@@ -281,7 +281,7 @@ func insertBehind(h Header, name string, f Field) Header {
 // charset.
 func encodeText(text, charset string) ([]byte, string) {
 	text = strings.ToValidUTF8(text, "\ufffd")
-	if isASCII([]byte(text)) && (charset == "" || !shifts(charset)) {
+	if isASCII(text) && (charset == "" || !shifts(charset)) {
 		if charset == "" {
 			charset = "us-ascii"
 		}
@@ -386,7 +386,7 @@ func (p *Part) encode(src Source, text bool) (put Source, enc string, err error)
 func (p *Part) spool(r io.Reader) (Source, error) {
 	s := p.tree.spool
 	from := s.Size()
-	if _, err := io.CopyBuffer(struct{ io.Writer }{s}, r, make([]byte, decodeChunk)); err != nil {
+	if _, err := copyAll(s, r); err != nil {
 		s.truncate(from)
 		return nil, err
 	}
@@ -474,7 +474,7 @@ func (p *Part) putUU(body Source, name string) error {
 		name = "unnamed"
 	}
 	end := p.doc.end
-	src := &encodingReader{src: &exact{section(body, 0, body.Size()), body.Size()}, enc: &uuEncoder{end: end}}
+	src := &codingReader{src: &exact{section(body, 0, body.Size()), body.Size()}, coder: &uuEncoder{end: end}}
 	put, err := p.spool(io.MultiReader(strings.NewReader("begin "+p.uu.mode+" "+name+end), src, strings.NewReader("`"+end+"end")))
 	if err != nil {
 		return err

@@ -5,16 +5,10 @@ import (
 	"io"
 )
 
-// An encoder applies a transfer encoding piece by piece. Lines end in what it was
-// made with; the last one gets no line end.
-type encoder interface {
-	append(dst, src []byte) []byte
-	finish(dst []byte) []byte
-}
-
 // newEncoder returns what applies an encoding, nil for one that changes nothing.
-// binary says that line ends are bytes as others.
-func newEncoder(encoding, eol string, binary bool) encoder {
+// Lines end in eol; the last one gets no line end. binary says that line ends are
+// bytes as others.
+func newEncoder(encoding, eol string, binary bool) coder {
 	switch encoding {
 	case "base64":
 		return &base64Encoder{eol: eol}
@@ -198,39 +192,7 @@ func newEncodingReader(src io.Reader, encoding, eol string, binary bool) io.Read
 	if e == nil {
 		return src
 	}
-	return &encodingReader{src: src, enc: e}
-}
-
-type encodingReader struct {
-	src io.Reader
-	enc encoder
-	in  []byte
-	out []byte
-	buf []byte
-	err error
-}
-
-func (r *encodingReader) Read(p []byte) (int, error) {
-	for len(r.out) == 0 {
-		if r.err != nil {
-			return 0, r.err
-		}
-		if len(p) == 0 {
-			return 0, nil
-		}
-		if r.in == nil {
-			r.in = make([]byte, decodeChunk)
-		}
-		n, err := r.src.Read(r.in)
-		r.out = r.enc.append(r.buf[:0], r.in[:n])
-		if err == io.EOF {
-			r.out = r.enc.finish(r.out)
-		}
-		r.err, r.buf = err, r.out
-	}
-	n := copy(p, r.out)
-	r.out = r.out[n:]
-	return n, nil
+	return &codingReader{src: src, coder: e}
 }
 
 func isText(media string) bool { return len(media) > 5 && media[:5] == "text/" }

@@ -70,7 +70,7 @@ func cutRun(text string) (run, rest string) {
 // encodable reports whether a word is to be encoded: it is not ASCII, would be
 // taken for an encoded word, or is too long for a line.
 func encodable(word string) bool {
-	return !isASCII([]byte(word)) || strings.Contains(word, "=?") || len(word) > 900
+	return !isASCII(word) || strings.Contains(word, "=?") || len(word) > 900
 }
 
 // appendWords writes encoded words and returns the column behind them.
@@ -158,7 +158,7 @@ func NewParamField(name, value string, params []Param, lineEnd string) Field {
 	col := len(name) + 2 + len(value)
 	put := func(s string) {
 		b.WriteByte(';')
-		if col+2+len(s) > lineWidth {
+		if col+len("; ;")+len(s) > lineWidth {
 			b.WriteString("\n\t")
 			col = 8
 		} else {
@@ -188,7 +188,7 @@ func NewParamField(name, value string, params []Param, lineEnd string) Field {
 // formatParam returns a parameter, or its continuations.
 func formatParam(name, v string) []string {
 	const width = lineWidth - 9
-	if isASCII([]byte(v)) {
+	if isASCII(v) {
 		s := name + "=" + v
 		if !isToken(v) {
 			s = name + "=" + quote(v)

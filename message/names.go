@@ -29,16 +29,25 @@ func (n Name) Clean() string {
 	})
 }
 
+// maxNames is how many names of a part are gathered.
+const maxNames = 2000
+
 // Names returns everything a client could take for the part's file name: all
 // parameters of all Content-Type and Content-Disposition fields whatever they are
 // called (clients have been seen to run a part by any of them), Content-Name and
 // X-Sun-Data-Name fields, and the name of a uuencoded file; decoded, and as it
-// stands where that differs.
+// stands where that differs. The first 2000 are returned; [DefectParamsLimit] tells
+// that there are more.
 func (p *Part) Names() []Name {
 	var names []Name
 	seen := make(map[Name]bool)
 	add := func(value, from string) {
-		if n := (Name{value, from}); value != "" && !seen[n] {
+		n := Name{value, from}
+		switch {
+		case value == "" || seen[n]:
+		case len(names) == maxNames:
+			p.note(DefectParamsLimit, p.start)
+		default:
 			seen[n] = true
 			names = append(names, n)
 		}

@@ -15,7 +15,7 @@ const maxParams = 500
 type Param struct {
 	Name  string // in lower case, without the asterisks of RFC 2231; "" for what stands between semicolons without "="
 	Attr  string // as it is written, in lower case: "filename*0*" where the first continuation is so
-	Value string // decoded: without quotes and folding, RFC 2231 and RFC 2047 undone, in UTF-8
+	Value string // decoded: without quotes and folding, RFC 2231 or else RFC 2047 undone, in UTF-8
 	Raw   string // as it is written up to the semicolon, folding as LF and blanks; continuations joined, without quotes
 }
 
@@ -54,25 +54,28 @@ const blanks = " \t\r\n"
 // cutType cuts off what stands before the first parameter.
 func cutType(v string) (first, rest string) {
 	depth := 0
+	word, before := 0, byte(' ') // where the last word begins, and what stands before it
 	for i := 0; i < len(v); i++ {
-		switch c := v[i]; {
+		c := v[i]
+		switch {
 		case c == '\\' && depth > 0:
 			i++
 		case c == '(':
 			depth++
 		case c == ')' && depth > 0:
 			depth--
-		case c == ';' && depth == 0:
+		case depth > 0:
+		case c == ';':
 			return v[:i], v[i+1:]
-		case c == '=' && depth == 0:
+		case c == '=' && before != '/':
 			// QUIRK: no type at all, or no semicolon behind it.
-			head := strings.TrimRight(v[:i], blanks)
-			at := strings.LastIndexAny(head, blanks+`"/`) + 1
-			if at > 0 && head[at-1] == '/' {
-				at = len(head) // "a/b=c": not a name
-				continue
+			return v[:word], v[word:]
+		case c == '/' || c == '"':
+			word, before = i+1, c
+		case strings.IndexByte(blanks, c) < 0 && i > 0 && strings.IndexByte(blanks, v[i-1]) >= 0 && c != '=':
+			if before != '/' || word < i && strings.Trim(v[word:i], blanks) != "" {
+				word, before = i, ' '
 			}
-			return v[:at], v[at:]
 		}
 	}
 	if depth > 0 { // a comment without end hides nothing
@@ -282,11 +285,12 @@ func join(parts []attr) []Param {
 	}
 	for _, a := range parts {
 		if a.index < 0 {
-			p := Param{Name: a.base, Attr: a.name, Raw: a.raw, Value: a.value}
+			p := Param{Name: a.base, Attr: a.name, Raw: a.raw}
 			if a.ext {
 				p.Value = decodeExt([]attr{a})
+			} else {
+				p.Value = DecodeWords(a.value)
 			}
-			p.Value = DecodeWords(p.Value)
 			params = append(params, p)
 			continue
 		}
@@ -310,10 +314,15 @@ func join(parts []attr) []Param {
 }
 
 func joined(group []attr) Param {
-	p := Param{Name: group[0].base, Attr: group[0].name, Value: DecodeWords(decodeExt(group))}
+	p := Param{Name: group[0].base, Attr: group[0].name, Value: decodeExt(group)}
 	var raw strings.Builder
+	ext := false
 	for _, a := range group {
 		raw.WriteString(a.value)
+		ext = ext || a.ext
+	}
+	if !ext {
+		p.Value = DecodeWords(p.Value)
 	}
 	p.Raw = raw.String()
 	return p
@@ -382,6 +391,7 @@ func (p Param) readings() []string {
 	raw := p.Raw
 	plain := unfold(raw)
 	if strings.HasSuffix(p.Attr, "*") || strings.Contains(p.Attr, "*0") {
+		add(DecodeWords(p.Value))
 		add(plain)
 		add(string(appendPercent(nil, plain)))
 		return all

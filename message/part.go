@@ -121,7 +121,12 @@ func (p *Part) Open() io.Reader {
 	if d == nil {
 		return p.Raw()
 	}
-	return &decodingReader{src: p.Raw(), dec: d, done: func() { p.note(DefectEncodedData, p.body) }}
+	raw := p.Raw()
+	return &codingReader{src: &exact{raw, raw.Size()}, coder: d, done: func() {
+		if d.bad() {
+			p.note(DefectEncodedData, p.body)
+		}
+	}}
 }
 
 // decoder returns what undoes the encoding, nil for none.

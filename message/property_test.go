@@ -283,6 +283,7 @@ func FuzzEdit(f *testing.F) {
 	for i, p := range pieces {
 		f.Add([]byte("Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n"+p+"\r\n--a--\r\n"), uint8(i%3), uint8(i), "täxt\n")
 	}
-	f.Fuzz(func(t *testing.T, in []byte, part, how uint8, text string) { edited(t, string(in), int(part), int(how), text) })
+	f.Fuzz(func(t *testing.T, in []byte, part, how uint8, text string) {
+		edited(t, string(in), int(part), int(how), text)
+	})
 }
-

@@ -368,7 +368,7 @@ func (r *reader) unpackMessage(p *Part) error {
 func (r *reader) unpack(p *Part) (*doc, error) {
 	from := r.t.spool.Size()
 	src := &io.LimitedReader{R: p.Open(), N: r.decoded + 1}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{r.t.spool}, src, make([]byte, decodeChunk)); err != nil {
+	if _, err := copyAll(r.t.spool, src); err != nil {
 		return nil, err
 	}
 	if src.N == 0 {

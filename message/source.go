@@ -45,6 +45,9 @@ func (s *Spool) Write(p []byte) (int, error) {
 	if s.closed {
 		return 0, os.ErrClosed
 	}
+	if len(p) == 0 {
+		return 0, nil
+	}
 	need := s.size + int64(len(p))
 	if s.file == nil && need <= s.memory {
 		if need > int64(cap(s.mem)) {

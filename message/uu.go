@@ -64,14 +64,15 @@ func decodedHasUU(p *Part) (bool, error) {
 	w := newWindow(p.doc.src, p.end, p.doc.eol)
 	defer w.free()
 	dec := p.decoder()
-	out := make([]byte, 0, 2*decodeChunk)
-	out = append(out, '\n')
+	buf := windows.Get().(*[windowSize]byte)
+	defer windows.Put(buf)
+	out := append(buf[:0], '\n')
 	for pos := p.body; pos < p.end; {
 		b := w.at(pos, 1)
 		if len(b) == 0 {
 			return false, w.err
 		}
-		b = b[:min(len(b), decodeChunk)]
+		b = b[:min(len(b), codeChunk)]
 		pos += int64(len(b))
 		out = dec.append(out, b)
 		if pos == p.end {

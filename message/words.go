@@ -32,7 +32,10 @@ func printable(s string) string {
 // in two by the end of a word. What cannot be decoded stays as it is. Bytes of no
 // known charset are UTF-8 where they can be and Windows-1252 elsewhere.
 func DecodeWords(s string) string {
-	if strings.Index(s, "=?") < 0 {
+	if !strings.Contains(s, "=?") {
+		if isASCII(s) {
+			return s
+		}
 		return decodeCharset("", []byte(s))
 	}
 	var (
@@ -53,6 +56,9 @@ func DecodeWords(s string) string {
 			break
 		}
 		cs, b, size := cutWord(s[i:], text)
+		if size < 0 {
+			break
+		}
 		if size == 0 {
 			flush()
 			out.WriteString(decodeCharset("", []byte(s[:i+2])))
@@ -78,7 +84,7 @@ func DecodeWords(s string) string {
 }
 
 // cutWord decodes the encoded word that s begins with and appends its bytes to
-// dst. A size of 0 says that there is none.
+// dst. A size of 0 says that there is none, one below that none can follow either.
 func cutWord(s string, dst []byte) (charset string, text []byte, size int) {
 	mark := strings.IndexByte(s[2:], '?')
 	if mark <= 0 || mark > 80 {
@@ -89,31 +95,31 @@ func cutWord(s string, dst []byte) (charset string, text []byte, size int) {
 	if len(rest) < 2 || rest[1] != '?' || strings.ContainsAny(charset, blanks+`"<>()=`) {
 		return "", dst, 0
 	}
+	if strings.IndexByte("BbQq", rest[0]) < 0 {
+		return "", dst, 0
+	}
 	end := strings.Index(rest[2:], "?=")
 	if end < 0 {
-		return "", dst, 0
+		return "", dst, -1
 	}
 	body := rest[2 : 2+end]
 	size = 2 + mark + 1 + 2 + end + 2
 	charset, _, _ = strings.Cut(charset, "*") // the language of RFC 2231 section 5
-	switch rest[0] {
-	case 'B', 'b':
+	if rest[0]|0x20 == 'b' {
 		var d base64Decoder
 		return charset, d.finish(d.append(dst, []byte(body))), size
-	case 'Q', 'q':
-		for i := 0; i < len(body); i++ {
-			c := body[i]
-			if c == '_' {
-				c = ' '
-			} else if c == '=' && i+2 < len(body) {
-				if hi, lo := hex(body[i+1]), hex(body[i+2]); hi < 16 && lo < 16 {
-					c = hi<<4 | lo
-					i += 2
-				}
-			}
-			dst = append(dst, c)
-		}
-		return charset, dst, size
 	}
-	return "", dst, 0
+	for i := 0; i < len(body); i++ {
+		c := body[i]
+		if c == '_' {
+			c = ' '
+		} else if c == '=' && i+2 < len(body) {
+			if hi, lo := hex(body[i+1]), hex(body[i+2]); hi < 16 && lo < 16 {
+				c = hi<<4 | lo
+				i += 2
+			}
+		}
+		dst = append(dst, c)
+	}
+	return charset, dst, size
 }

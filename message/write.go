@@ -212,25 +212,7 @@ func (s *splicer) Read(p []byte) (int, error) {
 
 // WriteTo writes what is left to read.
 func (s *splicer) WriteTo(w io.Writer) (int64, error) {
-	buf := windows.Get().(*[windowSize]byte)
-	defer windows.Put(buf)
-	var total int64
-	for {
-		n, err := s.Read(buf[:])
-		if n > 0 {
-			m, err := w.Write(buf[:n])
-			total += int64(m)
-			if err != nil {
-				return total, err
-			}
-		}
-		if err == io.EOF {
-			return total, nil
-		}
-		if err != nil {
-			return total, err
-		}
-	}
+	return copyAll(w, s)
 }
 
 // exact tells a source that ended early from one that was read whole.

@@ -1,0 +1,60 @@
+package message
+
+import "io"
+
+// A coder applies or undoes a transfer encoding piece by piece.
+type coder interface {
+	append(dst, src []byte) []byte
+	finish(dst []byte) []byte // what the last piece left
+}
+
+// A codingReader runs a coder while it is read.
+type codingReader struct {
+	src   io.Reader
+	coder coder
+	done  func() // nil, or called once at the end
+
+	buf *[windowSize]byte // pooled: the first part is read into, the rest written
+	out []byte            // not yet read
+	err error
+}
+
+// codeChunk leaves room for what quoted-printable makes of it.
+const codeChunk = 12 << 10
+
+func (r *codingReader) Read(p []byte) (int, error) {
+	for len(r.out) == 0 {
+		if r.err != nil {
+			if r.buf != nil {
+				windows.Put(r.buf)
+				r.buf = nil
+			}
+			return 0, r.err
+		}
+		if len(p) == 0 {
+			return 0, nil
+		}
+		if r.buf == nil {
+			r.buf = windows.Get().(*[windowSize]byte)
+		}
+		n, err := r.src.Read(r.buf[:codeChunk])
+		r.out = r.coder.append(r.buf[codeChunk:codeChunk], r.buf[:n])
+		if err == io.EOF {
+			r.out = r.coder.finish(r.out)
+			if r.done != nil {
+				r.done()
+			}
+		}
+		r.err = err
+	}
+	n := copy(p, r.out)
+	r.out = r.out[n:]
+	return n, nil
+}
+
+// copyAll writes what r gives to w.
+func copyAll(w io.Writer, r io.Reader) (int64, error) {
+	buf := windows.Get().(*[windowSize]byte)
+	defer windows.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf[:])
+}
