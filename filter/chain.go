@@ -12,6 +12,7 @@ import (
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/message"
+	"github.com/gomilter/gomilter/quarantine"
 )
 
 // A Chain runs filters in one process, in their order. What comes out is what the
@@ -50,6 +51,10 @@ type Chain struct {
 	Memory int64
 	Dir    string
 
+	// Originals is where messages are kept that filters change, refuse or fail on;
+	// nil for nowhere: filters that need it cannot be in the chain.
+	Originals *quarantine.Store
+
 	// MIME are the limits of reading the structure of messages.
 	MIME message.Options
 
@@ -64,6 +69,7 @@ type Chain struct {
 	once      sync.Once
 	plan      plan
 	abandoned atomic.Int64
+	repeated  atomic.Int64
 	spools    sync.Pool
 }
 
@@ -74,6 +80,10 @@ type Step struct {
 
 	// OnError is what happens to a message on which the filter fails.
 	OnError OnError
+
+	// OnRepeat is what happens to a message when the filter fails on the same
+	// content for the third time; it takes Chain.Originals.
+	OnRepeat OnRepeat
 
 	// Timeout is how long one hook may take; 0 means as long as the stage has left.
 	Timeout time.Duration
@@ -166,6 +176,9 @@ func (c *Chain) Check() error {
 		if f.Message == nil && f.Needs.Actions != 0 {
 			bad("%q has no Message hook to edit in", f.Name)
 		}
+		if f.Needs.Originals && c.Originals == nil && s.Mode != Off {
+			bad("%q keeps originals, and the chain has no place for them", f.Name)
+		}
 		if f.Kind == Verifies && edits&^milter.CanAddHeaders != 0 {
 			bad("%q verifies, and may edit nothing but add header fields", f.Name)
 		}
@@ -208,10 +221,13 @@ func (c *Chain) prepare() {
 		h.data = h.data || f.Data != nil
 		if f.Message != nil {
 			h.message = true
-			p.header = p.header || f.Needs.Header || f.Needs.Body
-			p.body = p.body || f.Needs.Body
+			p.header = p.header || f.Needs.Header || f.Needs.Body || f.Needs.Originals
+			p.body = p.body || f.Needs.Body || f.Needs.Originals
 			if s.Mode == On {
 				p.edits |= f.Needs.Actions
+			}
+			if s.OnRepeat == RepeatQuarantine {
+				p.edits |= milter.CanQuarantine
 			}
 		}
 		for st, names := range f.Needs.Macros {

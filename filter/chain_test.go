@@ -455,7 +455,9 @@ func TestNegotiatesTheUnionOfNeeds(t *testing.T) {
 }
 
 func TestCheckFindsWhatIsWrong(t *testing.T) {
-	nop := func(context.Context, *filter.Transaction, *filter.Edits) (milter.EndReply, error) { return milter.Accept, nil }
+	nop := func(context.Context, *filter.Transaction, *filter.Edits) (milter.EndReply, error) {
+		return milter.Accept, nil
+	}
 	edits := &filter.Filter{Name: "edits", Needs: filter.Needs{Actions: milter.CanChangeBody}, Message: nop}
 	signs := &filter.Filter{Name: "signs", Kind: filter.Signs, Needs: filter.Needs{Actions: milter.CanAddHeaders}, Message: nop}
 	for _, tt := range []struct {

@@ -9,6 +9,7 @@ import (
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/internal/edit"
 	"github.com/gomilter/gomilter/message"
+	"github.com/gomilter/gomilter/quarantine"
 )
 
 func (v *conversation) header(_ context.Context, h *milter.Header) milter.HeaderReply {
@@ -89,7 +90,7 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 			v.discard(milter.StageEnd)
 			return milter.Discard
 		case r == acceptAll:
-			return v.deliver(e)
+			return v.deliver(ctx, e)
 		}
 		if err := edits.commit(); err != nil {
 			v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", m.queueID, "filter", f.Name, "err", err)
@@ -102,15 +103,24 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 			break
 		}
 	}
-	return v.deliver(e)
+	return v.deliver(ctx, e)
 }
 
 // deliver ends the message well: the MTA is told what the filters changed.
-func (v *conversation) deliver(e *milter.Edits) milter.EndReply {
+func (v *conversation) deliver(ctx context.Context, e *milter.Edits) milter.EndReply {
 	m := v.m
 	if err := m.send(e, v.session.MTA()); err != nil {
 		v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", m.queueID, "err", err)
 		return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later"))
+	}
+	if m.editor != nil && len(m.editor.Envelope().Rcpts) == 0 {
+		// It goes to nobody, and nobody is told.
+		log := v.chain.log().With("conn", v.conn.ID, "queue", m.queueID)
+		if e, err := m.keep(ctx, v.conn, quarantine.Entry{Filter: "chain", Reason: "no recipient is left"}); err == nil {
+			log.Warn("message has no recipient left", "kept", e.Ref)
+		} else {
+			log.Warn("message has no recipient left", "err", err)
+		}
 	}
 	m.expl.Verdict, m.expl.Quarantine = "accept", m.quarantine
 	v.finish(milter.StageEnd)

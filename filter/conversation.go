@@ -58,12 +58,16 @@ func (v *conversation) begin() {
 }
 
 func (v *conversation) newExplanation() *Explanation {
-	x := &Explanation{Ref: newRef(), Time: time.Now(), Conn: v.conn.ID, Client: v.conn.Client.Host, Helo: v.conn.Helo,
+	return &Explanation{Ref: newRef(), Time: time.Now(), Conn: v.conn.ID, Client: describe(v.conn), Helo: v.conn.Helo,
 		Recipients: []Recipient{}, Edits: []edit.Edit{}, Filters: slices.Clone(v.early)}
-	if a := v.conn.Client.Addr.Addr(); a.IsValid() {
-		x.Client += " [" + a.String() + "]"
+}
+
+// describe names the client as people know it.
+func describe(c *Connection) string {
+	if a := c.Client.Addr.Addr(); a.IsValid() {
+		return c.Client.Host + " [" + a.String() + "]"
 	}
-	return x
+	return c.Client.Host
 }
 
 // drop forgets a message.
@@ -117,7 +121,7 @@ func (v *conversation) ask(ctx context.Context, s *Step, st milter.Stage, o *Out
 	}
 	o.MS = float64(time.Since(began).Microseconds()) / 1000
 	if fail != nil {
-		return v.failed(s, o, fail)
+		return v.failed(ctx, s, o, fail)
 	}
 	if refusal, ok := r.(*milter.Refusal); ok {
 		o.Reply = newReply(refusal)
@@ -139,11 +143,21 @@ var acceptAll milter.Reply = failedReply{milter.Accept}
 type failedReply struct{ milter.EndReply }
 
 // failed returns what a failure means for the message.
-func (v *conversation) failed(s *Step, o *Outcome, fail *Failure) milter.Reply {
+func (v *conversation) failed(ctx context.Context, s *Step, o *Outcome, fail *Failure) milter.Reply {
 	v.chain.log().Error("filter failed", "conn", v.conn.ID, "filter", fail.Filter, "stage", fail.Stage, "err", fail.Err, "stack", fail.Stack)
 	o.Decision, o.Failed = "failed", fail.Err.Error()
 	if s.Mode == Report {
 		return nil
+	}
+	if v.keepFailed(ctx, fail) {
+		switch s.OnRepeat {
+		case RepeatQuarantine:
+			reason := "filter " + fail.Filter + " failed on it again and again"
+			v.m.quarantine = &reason
+			return acceptAll
+		case RepeatSkip:
+			return nil
+		}
 	}
 	switch s.OnError {
 	case ErrorReject:

@@ -129,5 +129,5 @@ func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, bind fu
 func (v *conversation) view(o *Outcome) *Transaction {
 	c := *v.conn
 	c.note = o.note
-	return &Transaction{&c, v.m}
+	return &Transaction{&c, v.m, o.Name}
 }

@@ -56,6 +56,9 @@ type Needs struct {
 	Header bool // header fields
 	Body   bool // the body
 
+	// Originals says that it keeps messages as they were received.
+	Originals bool
+
 	// Actions are the kinds of edits it makes; milter.AllEdits for any.
 	Actions milter.Actions
 

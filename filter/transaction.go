@@ -14,7 +14,8 @@ import (
 // belongs to the hook that is given it.
 type Transaction struct {
 	*Connection
-	m *mail
+	m      *mail
+	filter string // its name
 }
 
 // A mail is what the filters of a chain share of a message.
@@ -35,6 +36,7 @@ type mail struct {
 	spools     []*message.Spool
 	spoolErr   error
 	quarantine *string
+	kept       string // reference of the original
 	expl       *Explanation
 	shared     bool // an abandoned hook may still look at it
 }

@@ -1,0 +1,396 @@
+package attachments
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/internal/archive"
+	"github.com/gomilter/gomilter/message"
+)
+
+// Options say what the filter finds and what it does then. The zero value of each
+// is its default.
+type Options struct {
+	// Extensions are the endings of names that are dangerous, in any case, with or
+	// without the dot; nil means DefaultExtensions. An empty list finds none.
+	Extensions []string
+
+	// Actions are what happens by a rule; a rule that is not named has its default.
+	Actions map[Rule]Action
+
+	// Sealed is what happens instead of Replace to a part whose change would break a
+	// signature or that is encrypted; the default is Tag.
+	Sealed Action
+
+	// Archives bounds looking into archives.
+	Archives archive.Limits
+
+	// RejectFrom are domains of senders whose mail is refused where others' is
+	// changed: those that would rather know.
+	RejectFrom []string
+
+	// Reply is what Reject answers; nil means 550 5.7.1 with a text.
+	Reply *milter.Refusal
+
+	// Tag is the header field that Tag adds; "" means X-Attachment-Warning.
+	Tag string
+
+	// Notice is the text that stands in the place of an attachment, executed with a
+	// Warning; nil means DefaultNotice.
+	Notice *template.Template
+}
+
+// A Rule is why a part is found.
+type Rule uint8
+
+// The rules.
+const (
+	ByName      Rule = iota // its name has a dangerous ending
+	ByContent               // it is a program, whatever it is called
+	ByMember                // an archive holds such a file
+	IsEncrypted             // an archive has members that cannot be looked at
+	IsUnlisted              // an archive cannot be looked into
+	IsDamaged               // an archive is damaged, or is none in spite of its name
+	IsTooLarge              // an archive, or the message, is beyond a limit of looking at it
+	rules
+)
+
+var ruleNames = [rules]string{"name", "content", "member", "encrypted archive", "unlisted archive", "damaged archive", "limit"}
+
+// String returns the rule's name as in explanations.
+func (r Rule) String() string { return ruleNames[r] }
+
+// An Action is what happens to a part that is found.
+type Action uint8
+
+// The actions, the later the stricter.
+const (
+	Default    Action = iota // what the rule has without being told
+	Ignore                   // nothing
+	Tag                      // the message gets a header field
+	Replace                  // the part is replaced by a warning
+	Quarantine               // the MTA holds the message
+	Reject                   // the message is refused
+)
+
+var actionNames = [...]string{"default", "ignore", "tag", "replace", "quarantine", "reject"}
+
+// String returns the action as in configurations.
+func (a Action) String() string { return actionNames[a] }
+
+var defaults = [rules]Action{ByName: Replace, ByContent: Replace, ByMember: Replace, IsEncrypted: Tag, IsUnlisted: Tag, IsDamaged: Replace, IsTooLarge: Replace}
+
+// A Warning is what a notice is made of. Its texts are fit to be shown.
+type Warning struct {
+	Name   string // of the attachment
+	Member string // of the file in the archive, "" where it is the attachment itself
+	Rule   Rule
+	Why    string // such as "its name ends in .exe"
+	Ref    string // under which the original is kept
+}
+
+// DefaultNotice is the text of a warning.
+var DefaultNotice = template.Must(template.New("notice").Parse(`An attachment was removed from this message, because files of its kind can harm
+your computer.
+
+    Attachment: {{.Name}}
+{{- if .Member}}
+    File in it: {{.Member}}
+{{- end}}
+    Reason:     {{.Why}}
+    Reference:  {{.Ref}}
+
+If you expected it, ask your mail administrator for the original message and give
+the reference.
+`))
+
+// ErrOptions is in the errors of [New].
+var ErrOptions = errors.New("attachments: options are not right")
+
+// New returns the filter.
+func New(name string, o Options) (*filter.Filter, error) {
+	f := &finder{o: o, actions: defaults, tag: cmp.Or(o.Tag, "X-Attachment-Warning"), notice: o.Notice, reply: o.Reply}
+	list := o.Extensions
+	if list == nil {
+		list = DefaultExtensions
+	}
+	f.ext = newExtensions(list)
+	needs := milter.CanAddHeaders
+	for r, a := range o.Actions {
+		if r >= rules || a > Reject {
+			return nil, fmt.Errorf("%w: rule %d, action %d", ErrOptions, r, a)
+		}
+		if a != Default {
+			f.actions[r] = a
+		}
+	}
+	if f.sealed = o.Sealed; f.sealed == Default {
+		f.sealed = Tag
+	}
+	if f.sealed > Reject {
+		return nil, fmt.Errorf("%w: action %d", ErrOptions, f.sealed)
+	}
+	all := append(slices.Clone(f.actions[:]), f.sealed)
+	if slices.Contains(all, Replace) {
+		needs |= milter.CanChangeBody | milter.CanChangeHeaders
+	}
+	if slices.Contains(all, Quarantine) {
+		needs |= milter.CanQuarantine
+	}
+	if f.notice == nil {
+		f.notice = DefaultNotice
+	}
+	if f.reply == nil {
+		f.reply = milter.Reject(550, "5.7.1", "This message has an attachment that we do not accept")
+	}
+	if err := f.reply.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
+	}
+	if err := f.notice.Execute(io.Discard, Warning{}); err != nil {
+		return nil, fmt.Errorf("%w: notice: %w", ErrOptions, err)
+	}
+	return &filter.Filter{
+		Name:    name,
+		Needs:   filter.Needs{Header: true, Body: true, Originals: slices.Contains(all, Replace), Actions: needs},
+		Message: f.message,
+	}, nil
+}
+
+type finder struct {
+	o       Options
+	ext     extensions
+	actions [rules]Action
+	sealed  Action
+	tag     string
+	notice  *template.Template
+	reply   *milter.Refusal
+}
+
+// A finding is a part that a rule met.
+type finding struct {
+	part   int // its place in the tree, depth first
+	rule   Rule
+	action Action
+	Warning
+}
+
+func (f *finder) message(ctx context.Context, t *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
+	tree, err := t.Message().Tree()
+	if err != nil {
+		return nil, err
+	}
+	var found []finding
+	i := 0
+	for p := range tree.Parts() {
+		if p.IsLeaf() {
+			list, err := f.look(ctx, p)
+			if err != nil {
+				return nil, err
+			}
+			for _, x := range list {
+				x.part, x.action = i, f.actions[x.rule]
+				if x.action == Replace && (p.Signed() || p.Encrypted()) {
+					x.action = f.sealed
+				}
+				found = append(found, x)
+			}
+		}
+		i++
+	}
+	if tree.Limited() {
+		found = append(found, finding{part: -1, rule: IsTooLarge, action: min(f.actions[IsTooLarge], Tag), Warning: Warning{Rule: IsTooLarge, Name: "message", Why: "its structure is beyond the limits of looking at it"}})
+		if a := f.actions[IsTooLarge]; a > Replace {
+			found[len(found)-1].action = a
+		}
+	}
+	worst := Ignore
+	for i, x := range found {
+		if x.action == Replace && slices.ContainsFunc(f.o.RejectFrom, func(d string) bool { return strings.EqualFold(d, t.From().Domain) }) {
+			found[i].action, x.action = Reject, Reject
+		}
+		t.Explain(fmt.Sprintf("%s: %s (%s, %s)", x.Name, x.Why, x.rule, x.action))
+		worst = max(worst, x.action)
+	}
+	switch {
+	case worst == Reject:
+		return f.reply, nil
+	case worst == Quarantine:
+		return milter.Accept, e.Quarantine("dangerous attachment")
+	}
+	if err := f.change(ctx, t, e, found); err != nil {
+		return nil, err
+	}
+	return milter.Accept, nil
+}
+
+// change replaces parts and adds tags.
+func (f *finder) change(ctx context.Context, t *filter.Transaction, e *filter.Edits, found []finding) error {
+	replace := make(map[int]finding)
+	tags := 0
+	for _, x := range found {
+		switch x.action {
+		case Replace:
+			if _, ok := replace[x.part]; !ok {
+				replace[x.part] = x
+			}
+		case Tag:
+			if tags++; tags <= 10 {
+				if err := e.AddHeader(f.tag, tagText(x)); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if len(replace) == 0 {
+		return nil
+	}
+	ref, err := t.Keep(ctx, "attachment replaced")
+	if err != nil {
+		return err
+	}
+	tree, err := e.Tree()
+	if err != nil {
+		return err
+	}
+	i := 0
+	for p := range tree.Parts() {
+		if x, ok := replace[i]; ok {
+			x.Ref = ref
+			var text strings.Builder
+			if err := f.notice.Execute(&text, x.Warning); err != nil {
+				return err
+			}
+			if err := p.Replace(message.Content{MediaType: "text/plain", Filename: "WARNING.TXT", Disposition: "inline", Text: text.String()}); err != nil {
+				return err
+			}
+		}
+		i++
+	}
+	return nil
+}
+
+// tagText is a header value of short ASCII lines.
+func tagText(x finding) string {
+	name := strings.Map(func(r rune) rune {
+		if r > '~' || r < ' ' {
+			return '?'
+		}
+		return r
+	}, x.Name)
+	return fmt.Sprintf("%s; %q", x.rule, name)
+}
+
+// look tells what rules a part meets.
+func (f *finder) look(ctx context.Context, p *message.Part) ([]finding, error) {
+	names := p.Names()
+	shown := show(p.Filename())
+	for _, n := range names {
+		if ext := f.ext.find(n.Value); ext != "" {
+			if shown == "" || f.ext.find(p.Filename()) == "" {
+				shown = show(n.Value)
+			}
+			return []finding{{rule: ByName, Warning: Warning{Rule: ByName, Name: shown, Why: fmt.Sprintf("its name ends in .%s", ext)}}}, nil
+		}
+	}
+	if shown == "" {
+		shown = p.MediaType() + " without a name"
+	}
+	if strings.HasPrefix(p.MediaType(), "text/") && len(names) == 0 {
+		return nil, nil // what clients show, and do not save
+	}
+	head := make([]byte, headSize)
+	n, err := io.ReadFull(p.Open(), head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, err
+	}
+	head = head[:n]
+	if why := program(head); why != "" {
+		return []finding{{rule: ByContent, Warning: Warning{Rule: ByContent, Name: shown, Why: "it is a " + why}}}, nil
+	}
+	return f.lookInto(ctx, p, shown, names)
+}
+
+// lookInto tells what an archive holds. Empty ones, as in bounces, hold nothing.
+func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, names []message.Name) ([]finding, error) {
+	if f.actions[ByMember] == Ignore && f.actions[IsEncrypted] == Ignore && f.actions[IsUnlisted] == Ignore && f.actions[IsDamaged] == Ignore {
+		return nil, nil
+	}
+	body := message.NewSpool(0, "")
+	defer body.Close()
+	if _, err := io.Copy(body, p.Open()); err != nil {
+		return nil, err
+	}
+	name := p.Filename()
+	for _, n := range names { // what some client takes for an archive is one
+		if archiveName(n.Value) {
+			name = n.Value
+		}
+	}
+	var found []finding
+	add := func(rule Rule, member, why string) {
+		if !slices.ContainsFunc(found, func(x finding) bool { return x.rule == rule }) {
+			found = append(found, finding{rule: rule, Warning: Warning{Rule: rule, Name: shown, Member: member, Why: why}})
+		}
+	}
+	report, err := archive.Walk(ctx, body, name, f.o.Archives, func(m archive.Member) error {
+		if m.Dir {
+			return nil
+		}
+		for _, n := range append([]string{m.Name}, m.Names...) {
+			if ext := f.ext.find(n); ext != "" {
+				add(ByMember, memberName(m, n), fmt.Sprintf("a file in it has a name that ends in .%s", ext))
+				return nil
+			}
+		}
+		if !m.Encrypted {
+			if why := program(m.Head()); why != "" {
+				add(ByMember, memberName(m, m.Name), "a file in it is a "+why)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range report.Findings {
+		member := ""
+		if x.Member != "" {
+			member = show(x.Member)
+		}
+		switch x.What {
+		case archive.Encrypted:
+			add(IsEncrypted, member, "it is encrypted, so that nobody on the way can look into it")
+		case archive.Unlisted:
+			add(IsUnlisted, member, fmt.Sprintf("it is an archive of a kind (%s) that cannot be looked into", x.Kind))
+		case archive.LimitHit:
+			add(IsTooLarge, member, "looking into it takes too much ("+x.Limit.String()+")")
+		default:
+			add(IsDamaged, member, "it is damaged ("+x.What.String()+")")
+		}
+	}
+	return found, nil
+}
+
+func memberName(m archive.Member, name string) string {
+	return show(strings.Join(append(slices.Clone(m.Path[min(1, len(m.Path)):]), name), "/"))
+}
+
+// archiveName reports whether a name is that of an archive.
+func archiveName(name string) bool {
+	for _, s := range readings(name) {
+		if i := strings.LastIndexByte(s, '.'); i >= 0 && slices.Contains(archiveExtensions, s[i+1:]) {
+			return true
+		}
+	}
+	return false
+}
+
+var archiveExtensions = strings.Fields("zip 7z rar tar gz tgz bz2 tbz xz txz zst lzma iso cab arj lzh lha ace z zipx")
