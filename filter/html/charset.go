@@ -2,6 +2,7 @@ package html
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"golang.org/x/text/encoding"
@@ -57,10 +58,12 @@ func (r reading) encode(b []byte) (_ []byte, ok bool) {
 }
 
 // mark returns a text of nothing but a marker.
-func (r reading) mark(text string) []byte {
-	b, ok := r.encode([]byte("<!-- " + text + " -->"))
-	if !ok {
-		return []byte("<!-- " + text + " -->")
+func mark(text, charset string) []byte {
+	b := []byte("<!-- " + text + " -->")
+	if ways, _ := charsetReadings(plainCharset(charset)); len(ways) > 0 {
+		if out, ok := ways[0].encode(b); ok {
+			return out
+		}
 	}
 	return b
 }
@@ -90,12 +93,7 @@ var (
 // bytesToo: readers that do not know it take the bytes as they are.
 func charsetReadings(name string) (ways []reading, bytesToo bool) {
 	has := func(subs ...string) bool {
-		for _, sub := range subs {
-			if strings.Contains(name, sub) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(subs, func(sub string) bool { return strings.Contains(name, sub) })
 	}
 	switch {
 	case has("utf16", "ucs2", "10646ucs2") || name == "unicode" || name == "csunicode" || name == "unicodefffe" || name == "unicodefeff":
@@ -140,11 +138,9 @@ func readings(head []byte, charset string) []reading {
 	var ways []reading
 	add := func(rs ...reading) {
 		for _, r := range rs {
-			known := false
-			for _, w := range ways {
-				known = known || w.charset == r.charset && w.shifts == r.shifts && w.noNUL == r.noNUL
-			}
-			if !known {
+			if !slices.ContainsFunc(ways, func(w reading) bool {
+				return w.charset == r.charset && w.shifts == r.shifts && w.noNUL == r.noNUL
+			}) {
 				ways = append(ways, r)
 			}
 		}
@@ -184,10 +180,7 @@ func readings(head []byte, charset string) []reading {
 		ways, _ := charsetReadings(plainCharset(name))
 		add(ways...)
 	}
-	wide := false
-	for _, w := range ways {
-		wide = wide || w.wide
-	}
+	wide := slices.ContainsFunc(ways, func(w reading) bool { return w.wide })
 	if asBytes {
 		add(reading{wide: wide})
 	}
@@ -222,19 +215,11 @@ func namedCharsets(head []byte) (names []string) {
 	return names
 }
 
-// readsCharset reports whether the text is read in a charset that a meta names.
+// readsCharset reports whether a charset that a meta names extends ASCII, or the
+// text is read in it.
 func (s *scanner) readsCharset(name string) bool {
 	ways, _ := charsetReadings(plainCharset(name))
-	for _, w := range ways {
-		known := false
-		for _, c := range s.charsets {
-			known = known || c == w.charset
-		}
-		if !known {
-			return false
-		}
-	}
-	return true
+	return len(ways) == 0 || slices.ContainsFunc(ways, func(w reading) bool { return slices.Contains(s.charsets, w.charset) })
 }
 
 // withoutShifts returns the ASCII that is left of ISO 2022 (ECMA-35, RFC 1557,

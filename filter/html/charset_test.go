@@ -113,6 +113,21 @@ func TestISO2022WithoutDecoder(t *testing.T) {
 	}
 }
 
+// What old programs write into text they convert afterwards is no lie to act on.
+func TestMetaOfAnotherCharsetStays(t *testing.T) {
+	const text = "<html><meta http-equiv=Content-Type content=\"text/html; charset=%\"><p>x \xfc</p>"
+	for _, name := range []string{"unicode", "utf-16", "iso-2022-jp", "utf-7", "us-ascii", "x-unknown"} {
+		in := strings.ReplaceAll(text, "%", name)
+		if got, rep := remove(t, in, Options{Charset: "iso-8859-1"}); got != in || rep.Total > 0 {
+			t.Errorf("Remove(%q) = %q, finding %v", in, got, rep.Findings)
+		}
+	}
+	in, _ := encodings[13].enc.NewEncoder().String("<meta charset=unicode><p>x</p>")
+	if got, rep := remove(t, in, Options{Charset: "utf-16le"}); got != in || rep.Total > 0 {
+		t.Errorf("Remove(%q) = %q, finding %v", in, got, rep.Findings)
+	}
+}
+
 // In every encoding that is decoded, and in two that are not.
 func FuzzRemoveCharsets(f *testing.F) {
 	charsets := []string{"utf-16", "utf-16be", "utf-32", "utf-7", "iso-2022-jp", "iso-2022-kr", "hz-gb-2312", "cp037", "gbk", "shift_jis"}

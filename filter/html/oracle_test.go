@@ -63,7 +63,7 @@ var (
 		"href", "src", "action", "formaction", "data", "background", "poster", "cite", "lowsrc", "dynsrc", "values", "to", "from", "by",
 	}
 	oracleScript = regexp.MustCompile(`^[\x00-\x20]*(javascript|vbscript|livescript|data):`)
-	oracleImage  = regexp.MustCompile(`^[\x00-\x20]*data:image/(png|jpe?g|gif|webp)[;,]`)
+	oracleImage  = regexp.MustCompile(`^[\x00-\x20]*data:image/(png|jpe?g|gif|webp)([;,]|$)`)
 	oracleCSS    = regexp.MustCompile(`(?i)expression\(|javascript:|-moz-binding|(^|[^-])behavior:|@import`)
 	oracleBreaks = strings.NewReplacer("\t", "", "\n", "", "\r", "")
 )

@@ -218,7 +218,7 @@ func removeDecoded(w io.Writer, r io.Reader, o Options, ways []reading) (Report,
 			rep.Findings = append(rep.Findings, found.Findings[:min(len(found.Findings), o.MaxFindings-len(rep.Findings))]...)
 			next, ok := way.encode(out.Bytes())
 			if !ok || round == rounds {
-				text = ways[0].mark(o.Marker + "text")
+				text = mark(o.Marker+"text", o.Charset)
 				rep.add(Finding{Kind: Ambiguous, Name: "text"}, o.MaxFindings)
 				changed = false
 				break

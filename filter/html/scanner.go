@@ -230,7 +230,7 @@ func (s *scanner) comment(raw []byte) {
 		if !ended {
 			// <!--> and <!---> are whole to browsers only, and --!> ends to them only.
 			// One that never ends hides what older browsers show.
-			odd = odd || len(raw) > 4 && raw[len(raw)-1] == '>' || bytes.IndexByte(raw[1:], '<') >= 0
+			odd = odd || len(raw) > 4 && raw[len(raw)-1] == '>' || bytes.IndexByte(raw[1:], '<') >= 0 || isConditional(raw[4:])
 			break
 		}
 		odd = odd || bytes.HasPrefix(data, []byte(">")) || bytes.HasPrefix(data, []byte("->"))

@@ -259,7 +259,7 @@ func (s *scanner) acts(element string, name, value []byte) (Kind, bool) {
 	}
 	switch {
 	case element == "use" && local == "href":
-		return URL, !strings.HasPrefix(squeeze(text, 1), "#")
+		return URL, !strings.HasPrefix(strings.TrimLeft(text, " \t\r\n\f"), "#")
 	case local == "href":
 		image = element == "image" || element == "feimage"
 	case local == "src":
