@@ -62,7 +62,7 @@ func TestLongDomainsTakeNoTime(t *testing.T) {
 			t.Errorf("a domain of %d bytes: %v", len(s), err)
 		}
 	}
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
 }

@@ -77,7 +77,7 @@ func TestHostGlobTakesTimeByLength(t *testing.T) {
 	for _, unit := range []string{"a", "ab", "b", "ü"} {
 		g.Match(strings.Repeat(unit, 1<<20) + "!")
 	}
-	if took := time.Since(begin); took > 5*time.Second {
+	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
 }

@@ -138,7 +138,7 @@ func TestMailboxesTakesTimeByLength(t *testing.T) {
 		begin := time.Now()
 		for range Mailboxes(strings.Repeat(unit, 1<<20/len(unit)), nil) {
 		}
-		if took := time.Since(begin); took > 5*time.Second {
+		if took := time.Since(begin); took > 30*time.Second {
 			t.Errorf("a megabyte of %q takes %v", unit, took)
 		}
 	}

@@ -47,7 +47,7 @@ func ValidRef(s string) bool {
 	return true
 }
 
-// timeOf returns when a valid reference was made, in milliseconds.
+// timeOf returns when a valid reference was made, to the millisecond.
 func timeOf(ref string) time.Time {
 	var n int64
 	for i := range refTime {
