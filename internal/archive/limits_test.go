@@ -198,14 +198,14 @@ func TestTimeLimit(t *testing.T) {
 }
 
 func TestWindowLimit(t *testing.T) {
-	body := make([]byte, 3<<20) // random enough not to shrink, and repeated at a distance of 2 MiB
+	body := make([]byte, 768<<10) // random enough not to shrink, and repeated at a distance of 512 KiB
 	seed := uint32(1)
 	for i := range body {
-		if i < 1<<20 {
+		if i < 256<<10 {
 			seed = seed*1664525 + 1013904223
 			body[i] = byte(seed >> 24)
-		} else if i >= 2<<20 {
-			body[i] = body[i-2<<20]
+		} else if i >= 512<<10 {
+			body[i] = body[i-512<<10]
 		}
 	}
 	tarBody := tarred(t, file{"a.bin", string(body)}, file{"b.exe", payloadExe})
@@ -227,7 +227,7 @@ func TestWindowLimit(t *testing.T) {
 		in   []byte
 	}{{"a.tar.xz", far.Bytes()}, {"a.tar.zst", z.Bytes()}} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, r := walked(t, tt.in, tt.name, Limits{Window: 1 << 20}); !r.Hit(WindowLimit) {
+			if _, r := walked(t, tt.in, tt.name, Limits{Window: 256 << 10}); !r.Hit(WindowLimit) {
 				t.Errorf("findings %+v, want the window", r.Findings)
 			}
 			if names, r := walked(t, tt.in, tt.name, Limits{}); len(r.Findings) > 0 || len(names) != 3 {

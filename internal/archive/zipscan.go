@@ -18,24 +18,24 @@ func (c *container) scanZip(from, to int64, whole bool) error {
 	}
 	w, found := c.w, false
 	seen := map[string]bool{}
-	buf := make([]byte, 32<<10)
-	for at := from; at < to; {
-		n, err := readAt(c.src, buf[:min(int64(len(buf)), to-at)], at)
+	scan := zipScanner{src: c.src, end: to}
+	sigs := []string{zipLocal, zipCentral}
+	if !whole {
+		sigs = sigs[:1]
+	}
+	directory := bufio.NewReaderSize(nil, 512)
+	for at := from; ; {
+		sig, err := scan.next(&at, sigs)
 		if err != nil {
 			return err
 		}
-		i, central := zipSignature(buf[:n], whole)
-		if i < 0 {
-			if at+int64(n) >= to || n < 4 {
-				break
-			}
-			at += int64(n - 3)
-			continue
+		if sig == "" {
+			break
 		}
-		at += int64(i)
 		next := at + 4
-		if central {
-			if e, err := readZipCentral(bufio.NewReader(io.NewSectionReader(c.src, at, to-at))); err == nil {
+		if sig == zipCentral {
+			directory.Reset(io.NewSectionReader(c.src, at, to-at))
+			if e, err := readZipCentral(directory); err == nil {
 				found = true
 				if !seen[e.raw] {
 					if err := c.member(entry{names: e.names, size: clampSize(e.size), encrypted: e.flags&zipFlagCrypt != 0}); err != nil {
@@ -100,37 +100,55 @@ func (c *container) scanZip(from, to int64, whole bool) error {
 	return nil
 }
 
-// zipSignature returns where the first header stands in b, or -1.
-func zipSignature(b []byte, withCentral bool) (at int, central bool) {
-	for i := 0; ; i += 2 {
-		j := bytes.Index(b[i:], []byte("PK"))
-		if j < 0 || i+j+4 > len(b) {
-			return -1, false
-		}
-		i += j
-		switch string(b[i : i+4]) {
-		case zipLocal:
-			return i, false
-		case zipCentral:
-			if withCentral {
-				return i, true
+// zipScanner finds signatures.
+type zipScanner struct {
+	src io.ReaderAt
+	end int64
+	buf []byte // bytes of src
+	at  int64  // where they are
+}
+
+// next moves at to the first of sigs there or behind it, and returns it, or "".
+func (s *zipScanner) next(at *int64, sigs []string) (string, error) {
+	for {
+		if *at < s.at || *at+4 > s.at+int64(len(s.buf)) {
+			if *at+4 > s.end {
+				return "", nil
+			}
+			if s.buf == nil {
+				s.buf = make([]byte, min(32<<10, s.end-*at))
+			}
+			n, err := readAt(s.src, s.buf[:min(int64(cap(s.buf)), s.end-*at)], *at)
+			if s.buf, s.at = s.buf[:n], *at; err != nil || n < 4 {
+				return "", err
 			}
 		}
+		b := s.buf[*at-s.at:]
+		i := bytes.Index(b, []byte("PK"))
+		if i < 0 {
+			i = len(b) - 1 // a P may be the last
+		}
+		if i+4 > len(b) {
+			*at += int64(min(i, max(len(b)-3, 1)))
+			continue
+		}
+		*at += int64(i)
+		for _, sig := range sigs {
+			if string(b[i:i+4]) == sig {
+				return sig, nil
+			}
+		}
+		*at += 2
 	}
 }
 
 // zipStoredEnd returns where stored data of unknown length ends: before the next header
 // or descriptor.
 func (c *container) zipStoredEnd(from, to int64) (int64, error) {
-	end := to
-	for _, sig := range []string{"PK\x07\x08", zipLocal, zipCentral} {
-		i, err := search(io.NewSectionReader(c.src, from, end-from), sig, end-from)
-		if err != nil {
-			return 0, err
-		}
-		if i >= 0 {
-			end = from + i
-		}
+	scan := zipScanner{src: c.src, end: to}
+	sig, err := scan.next(&from, []string{"PK\x07\x08", zipLocal, zipCentral})
+	if sig == "" {
+		from = to
 	}
-	return end, nil
+	return from, err
 }
