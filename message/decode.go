@@ -100,11 +100,14 @@ func (d *qpDecoder) bad() bool { return d.wrong }
 func (d *qpDecoder) append(dst, src []byte) []byte {
 	for len(src) > 0 {
 		if len(d.held) == 0 {
-			i := bytes.IndexAny(src, "= \t")
-			if i < 0 {
-				return append(dst, src...)
+			i := 0
+			for i < len(src) && src[i] != '=' && src[i] != ' ' && src[i] != '\t' {
+				i++
 			}
 			dst, src = append(dst, src[:i]...), src[i:]
+			if len(src) == 0 {
+				return dst
+			}
 			// The usual cases, without keeping anything back.
 			if len(src) > 2 {
 				if src[0] != '=' {

@@ -109,9 +109,11 @@ type pass struct {
 	w     *window
 	top   *Part // that the range belongs to
 	stack []*level
-	done  []*Part // parts whose end is known
-	full  bool    // no part may be added any more
-	junk  int64   // up to here lines in a header need not be fields
+	done  []*Part        // parts whose end is known
+	full  bool           // no part may be added any more
+	junk  int64          // up to here lines in a header need not be fields
+	known map[string]int // boundaries on the stack
+	tried int            // lines compared with the beginnings of boundaries
 }
 
 func (r *reader) pass(top *Part, d *doc, from, to int64) *pass {
@@ -181,12 +183,46 @@ func (s *pass) run(cur *Part, pos int64) {
 	s.stack = nil
 }
 
+// push adds a level.
+func (s *pass) push(l *level) {
+	if s.known == nil {
+		s.known = make(map[string]int)
+	}
+	s.stack = append(s.stack, l)
+	for _, b := range l.bounds {
+		s.known[b]++
+	}
+}
+
+// forget takes the boundaries of a level off.
+func (s *pass) forget(l *level) {
+	for _, b := range l.bounds {
+		s.known[b]--
+	}
+}
+
+// trimmed returns what a line that begins with two hyphens may have of a
+// boundary; one that goes on for long has none.
+func trimmed(line []byte, whole bool) ([]byte, bool) {
+	text := bytes.TrimRight(line[2:], " \t\r")
+	return text, whole || len(text) < len(line)-2
+}
+
+// knows reports whether a line is the boundary of a level.
+func (s *pass) knows(text []byte) bool {
+	return s.known[string(text)] > 0 || s.known[string(bytes.TrimSuffix(text, []byte("--")))] > 0
+}
+
 // match returns the level whose boundary a line is (RFC 2046 section 5.1.1), and
 // whether that ends the multipart. Inner levels go first, closed ones last.
 func (s *pass) match(line []byte, whole bool, at int64) (*level, bool) {
-	text := bytes.TrimRight(line[2:], " \t\r")
-	if !whole && len(text) == len(line)-2 {
-		return nil, false // goes on
+	text, ok := trimmed(line, whole)
+	if !ok {
+		return nil, false
+	}
+	if !s.knows(text) {
+		s.prefix(text, at)
+		return nil, false
 	}
 	var (
 		found   *level
@@ -217,7 +253,6 @@ func (s *pass) match(line []byte, whole bool, at int64) (*level, bool) {
 		}
 	}
 	if found == nil {
-		s.prefix(text, at)
 		return nil, false
 	}
 	if !found.seen {
@@ -225,15 +260,23 @@ func (s *pass) match(line []byte, whole bool, at int64) (*level, bool) {
 		if bound != found.bounds[0] {
 			found.part.note(DefectBoundaryRepaired, at)
 		}
+		s.forget(found)
 		found.bounds = []string{bound}
+		s.known[bound]++
 	}
 	return found, closing
 }
+
+// maxTried is how many lines are compared with the beginnings of boundaries.
+const maxTried = 10000
 
 // prefix notes a line that some clients take for a boundary: RFC 2046 section
 // 5.1.1 has them compare the beginning only. QUIRK: they do not, as boundaries of
 // nested multiparts often begin alike.
 func (s *pass) prefix(text []byte, at int64) {
+	if s.tried++; s.tried > maxTried {
+		return
+	}
 	for _, l := range s.stack {
 		for _, b := range l.bounds {
 			if len(b) > 0 && len(text) > len(b) && string(text[:len(b)]) == b {
@@ -278,7 +321,7 @@ func (s *pass) enter(p *Part, pos int64) (*Part, int64) {
 	case isMultipart(p.media):
 		l := &level{part: p, bounds: p.boundaries()}
 		p.level, p.opens = l, true
-		s.stack = append(s.stack, l)
+		s.push(l)
 	case newDecoder(p.enc) == nil:
 		child := s.add(p, pos)
 		if child == nil {
@@ -310,6 +353,9 @@ func (s *pass) ended(p *Part) {
 	if p.level != nil {
 		i := slices.Index(s.stack, p.level)
 		if i >= 0 {
+			for _, l := range s.stack[i:] {
+				s.forget(l)
+			}
 			s.stack = s.stack[:i]
 		}
 		s.leave(p.level)
@@ -436,7 +482,7 @@ func (r *reader) split(p *Part, d *doc, from, to int64, bounds []string) (bool, 
 	}
 	l := &level{part: p, bounds: bounds}
 	p.opens = true
-	s.stack = append(s.stack, l)
+	s.push(l)
 	s.run(p, from)
 	if len(p.Parts) == 0 {
 		p.opens = false

@@ -33,7 +33,9 @@ func (s *pass) header(p *Part, pos int64, mode headerMode) {
 			cost += fieldCost
 		}
 		if cost > budget {
-			kept, p.kept = false, prefix
+			if kept, p.kept = false, l.at; l.cont {
+				p.kept = prefix // no half fields
+			}
 			p.note(DefectHeaderLimit, l.at)
 			return
 		}
@@ -144,19 +146,9 @@ func (s *pass) keepHeader(p *Part, lines []line, budget int64) {
 
 // isBoundary reports whether the line at pos is a boundary.
 func (s *pass) isBoundary(pos int64) bool {
-	text, _, whole := s.w.head(pos)
-	text = bytes.TrimRight(text[2:], " \t\r")
-	if !whole && len(text) == headSize-2 {
-		return false
-	}
-	for _, l := range s.stack {
-		for _, b := range l.bounds {
-			if len(text) >= len(b) && string(text[:len(b)]) == b && (len(text) == len(b) || string(text[len(b):]) == "--") {
-				return true
-			}
-		}
-	}
-	return false
+	line, _, whole := s.w.head(pos)
+	text, ok := trimmed(line, whole)
+	return ok && s.knows(text)
 }
 
 // lookahead is how many lines behind one that is no field may tell whether the
