@@ -17,14 +17,22 @@ import (
 
 func main() {
 	workload := os.Getenv("MILTER_WORKLOAD")
-	hooks, ok := workloads[workload]
-	if !ok {
+	hooks := func(*milter.Session) milter.Hooks { return workloads[workload]() }
+	switch _, ok := workloads[workload]; {
+	case workload == "defang":
+		h, clean, err := defang()
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer clean()
+		hooks = h
+	case !ok:
 		log.Fatalf("bench-server: unknown workload %q", workload)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	srv := &milter.Server{
-		New:      func(*milter.Session) milter.Hooks { return hooks() },
+		New:      hooks,
 		Name:     "bench",
 		MaxConns: 20000,
 	}
