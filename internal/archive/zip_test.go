@@ -53,27 +53,14 @@ func TestZip(t *testing.T) {
 		{"none of its marks left", change(plain, "PK\x03\x04", "PX\x03\x05", -1)[:directory-1], "a.zip", nil, []What{Corrupt}},
 		{"no end", change(plain, "PK\x05\x06", "PX\x05\x06", 1), "a.zip", names, []What{Truncated}},
 		{"no zip at all", []byte("this is some text, and no zip whatever its name says"), "a.zip", nil, []What{Corrupt}},
-		{"names that differ", change(plain, "dir/invoice.exe", "dir/invoice.txt", 1), "a.zip",
-			names[:2:2], []What{Mismatch}},
+		{"names that differ", change(plain, "dir/invoice.exe", "dir/invoice.txt", 1), "a.zip", names, []What{Mismatch}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, r := walked(t, tt.in, tt.file, Limits{})
-			want := tt.names
-			if tt.name == "names that differ" {
-				want = names
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := cmp.Diff(tt.names, got); diff != "" {
 				t.Errorf("names -want +got\n%s", diff)
 			}
-			for w := Encrypted; w < whats; w++ {
-				expected := false
-				for _, x := range tt.what {
-					expected = expected || x == w
-				}
-				if r.Has(w) != expected {
-					t.Errorf("Has(%s) = %t, want %t; findings %+v", w, r.Has(w), expected, r.Findings)
-				}
-			}
+			checkWhat(t, r, tt.what)
 		})
 	}
 }
@@ -230,4 +217,31 @@ func TestZipAgreesWithTheStandardLibrary(t *testing.T) {
 			rt.Errorf("%d members of %d, error %v", i, len(files), err)
 		}
 	})
+}
+
+// TestZipsThatPymilterSaw has the attachments of rows MT-14 to MT-17 in docs/pymilter.md.
+func TestZipsThatPymilterSaw(t *testing.T) {
+	long := "zip.doc" + strings.Repeat(" ", 60) + ".exe"
+	one := zipped(t, file{long, payloadExe})
+	inner := zipped(t, file{"document.exe", payloadExe})
+	for _, tt := range []struct {
+		name, file string
+		in         []byte
+		names      []string
+		what       []What
+	}{
+		{"MT-14, an extension behind spaces", "zip.zip", one, []string{long}, nil},
+		{"MT-15, an empty body", "zip.zip", nil, nil, nil},
+		{"MT-16, the signature damaged", "zip.zip", bytes.Replace(one, []byte("PK"), []byte("XX"), 1), []string{long}, []What{Corrupt}},
+		{"MT-16, every signature damaged", "zip.zip", bytes.ReplaceAll(one, []byte("PK"), []byte("XX")), nil, []What{Corrupt}},
+		{"MT-17, a zip in a zip", "user@example.com.zip", zipped(t, file{"document.zip", string(inner)}), []string{"document.zip", "document.zip!document.exe"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, r := walked(t, tt.in, tt.file, Limits{})
+			if diff := cmp.Diff(tt.names, got); diff != "" {
+				t.Errorf("names -want +got\n%s", diff)
+			}
+			checkWhat(t, r, tt.what)
+		})
+	}
 }
