@@ -17,6 +17,7 @@ import (
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/message"
 	"github.com/gomilter/gomilter/mta"
+	"github.com/gomilter/gomilter/quarantine"
 )
 
 // A test runs a chain on package mta, as Postfix, and keeps what it explains.
@@ -538,5 +539,128 @@ func TestLargeBodyIsReplacedFromDisk(t *testing.T) {
 	r := c.send(t)
 	if got := string(r.Message.Body); line(r) != "accept" || got != "small\r\n" {
 		t.Errorf("%s, body %.100q", line(r), got)
+	}
+}
+
+// Content that fails a filter for the third time gets its own policy, and what
+// failed is kept, with the stack.
+func TestRepeatedFailures(t *testing.T) {
+	for _, tt := range []struct {
+		onRepeat filter.OnRepeat
+		want     []string
+		held     bool
+	}{
+		{filter.RepeatTempFail, []string{"tempfail", "tempfail", "tempfail", "tempfail"}, false},
+		{filter.RepeatSkip, []string{"tempfail", "tempfail", "accept", "accept"}, false},
+		{filter.RepeatQuarantine, []string{"tempfail", "tempfail", "accept", "accept"}, true},
+	} {
+		t.Run(tt.onRepeat.String(), func(t *testing.T) {
+			store, err := quarantine.Open(t.TempDir()+"/kept", quarantine.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad := onMessage("bad", func(_ context.Context, tr *filter.Transaction, _ *filter.Edits) (milter.EndReply, error) {
+				var b strings.Builder
+				tr.Message().WriteTo(&b)
+				if strings.Contains(b.String(), "other") {
+					return milter.Accept, nil
+				}
+				panic("cannot bear it")
+			})
+			c := newChainTest(filter.Step{Filter: mark("before")}, filter.Step{Filter: bad, OnRepeat: tt.onRepeat}, filter.Step{Filter: mark("after")})
+			c.Originals = store
+			for i, want := range tt.want {
+				r := c.send(t)
+				if got := r.Verdict.String(); got != want || (r.Quarantine != nil) != (tt.held && want == "accept") {
+					t.Errorf("try %d: %s, held %v, want %s", i+1, got, r.Quarantine, want)
+				}
+				if want == "accept" && tt.onRepeat == filter.RepeatSkip && marks(r) != "before after" {
+					t.Errorf("marks %q", marks(r))
+				}
+			}
+			if c.Repeated() != 2 {
+				t.Errorf("%d repeated failures are counted", c.Repeated())
+			}
+			n := 0
+			for e, err := range store.List(t.Context()) {
+				if n++; err != nil || e.Filter != "bad" || !e.Failed || !strings.Contains(e.Stack, "chain_test.go") || !strings.Contains(e.Reason, "cannot bear it") || e.QueueID != "Q1" || len(e.Rcpts) != 3 {
+					t.Errorf("kept %+v, %v", e, err)
+				}
+			}
+			if n == 0 || n > 3 {
+				t.Errorf("%d originals are kept", n)
+			}
+			c.mail.Data = []byte("Subject: other\r\n\r\nother\r\n")
+			if r := c.send(t); r.Verdict != mta.Accept || r.Quarantine != nil {
+				t.Errorf("another message: %s", r.Verdict)
+			}
+		})
+	}
+}
+
+// A message that filters leave without a recipient goes to nobody, and is kept.
+func TestNoRecipientIsLeft(t *testing.T) {
+	store, err := quarantine.Open(t.TempDir()+"/kept", quarantine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newChainTest(filter.Step{Filter: onMessage("drops", func(_ context.Context, tr *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
+		for _, r := range tr.Rcpts() {
+			if err := e.DeleteRcpt(r.Raw); err != nil {
+				return nil, err
+			}
+		}
+		return milter.Accept, nil
+	})})
+	c.Originals = store
+	if r := c.send(t); len(r.Envelope.Rcpts) != 0 || r.Verdict == mta.Reject {
+		t.Errorf("%s to %v", r.Verdict, r.Envelope.Rcpts)
+	}
+	if n := store.Used().Entries; n != 1 {
+		t.Errorf("%d originals are kept", n)
+	}
+}
+
+func TestFactsAndMacros(t *testing.T) {
+	type score struct{ n int }
+	tell := &filter.Filter{Name: "tell",
+		Connect: func(_ context.Context, c *filter.Connection) (milter.ConnectReply, error) {
+			filter.Tell(c, score{1})
+			return milter.Continue, nil
+		},
+		Mail: func(_ context.Context, tr *filter.Transaction) (milter.MailReply, error) {
+			if s, ok := filter.Told[score](tr); !ok || s.n != 1 {
+				t.Errorf("the connection's fact is %v, %v", s, ok)
+			}
+			filter.Tell(tr, score{2})
+			if _, ok := filter.Told[string](tr); ok {
+				t.Error("a fact that nobody told")
+			}
+			if v, ok := tr.Macro("{mail_host}"); !ok || v != "example.com" {
+				t.Errorf("macro {mail_host} is %q, %v", v, ok)
+			}
+			if _, ok := tr.Macro("{mail_mailer}"); ok {
+				t.Error("a macro that nobody named")
+			}
+			if size, ok := tr.From().Param("size"); !ok || size != "100" {
+				t.Errorf("SIZE is %q, %v", size, ok)
+			}
+			return milter.Continue, nil
+		},
+		Needs: filter.Needs{Macros: map[milter.Stage][]string{milter.StageMail: {"{mail_host}"}}},
+	}
+	hear := onMessage("hear", func(_ context.Context, tr *filter.Transaction, _ *filter.Edits) (milter.EndReply, error) {
+		if s, ok := filter.Told[score](tr); !ok || s.n != 2 {
+			t.Errorf("the message's fact is %v, %v", s, ok)
+		}
+		if tr.QueueID() != "Q1" || tr.User() != "joe" || tr.Class() != filter.Authenticated || tr.Helo != "client.example" || tr.Client.Host != "client.example" {
+			t.Errorf("queue id %q, user %q, class %s, HELO %q", tr.QueueID(), tr.User(), tr.Class(), tr.Helo)
+		}
+		return milter.Accept, nil
+	})
+	c := newChainTest(filter.Step{Filter: tell}, filter.Step{Filter: hear})
+	c.mail.From, c.mail.Macros = "<sender@example.com> SIZE=100", map[string]string{"auth_authen": "joe"}
+	if r := c.send(t); line(r) != "accept" {
+		t.Error(line(r))
 	}
 }
