@@ -29,6 +29,7 @@ var ranks = map[string]int{
 	"miltertest":         3,
 	"filter/attachments": 3,
 	"filter/html":        3,
+	"filter/headers":     3,
 	"internal/peertest":  3,
 	"internal/hostile":   3,
 

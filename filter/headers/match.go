@@ -1,0 +1,135 @@
+package headers
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gomilter/gomilter/address"
+	"github.com/gomilter/gomilter/filter"
+)
+
+// A hit is what met a rule.
+type hit struct {
+	field  *field // nil where there is none
+	value  string
+	groups []int // in value, of a regular expression
+}
+
+// meets compares values of a part. folded are the same in one case; sender is the
+// domain of the envelope's sender.
+func (c *rule) meets(v *values, sender string) (hit, bool) {
+	compared := v.plain
+	if !c.CaseSensitive && c.Match < Glob {
+		compared = v.fold()
+	}
+	for i, s := range compared {
+		groups, ok := c.test(s, sender)
+		if ok && !c.Not {
+			return hit{value: v.plain[i], groups: groups}, true
+		} else if ok {
+			return hit{}, false
+		}
+	}
+	if !c.Not {
+		return hit{}, false
+	}
+	var h hit
+	if len(v.plain) > 0 {
+		h.value = v.plain[0]
+	}
+	return h, true
+}
+
+// test compares one value.
+func (c *rule) test(s, sender string) (groups []int, ok bool) {
+	switch c.Match {
+	case Longer, Shorter:
+		n := len(s)
+		if c.Part != Raw {
+			n = utf8.RuneCountInString(s)
+		}
+		return nil, n > c.N && c.Match == Longer || n < c.N && c.Match == Shorter
+	case Glob:
+		for _, re := range c.regexps {
+			if re.MatchString(s) {
+				return nil, true
+			}
+		}
+		return nil, false
+	case Regexp:
+		for _, re := range c.regexps {
+			if groups = re.FindStringSubmatchIndex(s); groups != nil {
+				return groups, true
+			}
+		}
+		return nil, false
+	case SenderDomain:
+		domain := s[strings.LastIndexByte(s, '@')+1:]
+		return nil, domain == sender || domain != "" && strings.HasSuffix(sender, "."+domain)
+	case Present, Missing, MoreThan:
+		return nil, true
+	}
+	for _, v := range c.values {
+		switch c.Match {
+		case Equal:
+			ok = s == v
+		case Contains:
+			ok = strings.Contains(s, v)
+		case Prefix:
+			ok = strings.HasPrefix(s, v)
+		case Suffix:
+			ok = strings.HasSuffix(s, v)
+		}
+		if ok {
+			return nil, true
+		}
+	}
+	return nil, false
+}
+
+// names reports whether the rule looks at fields of a name.
+func (c *rule) names(f *field) bool {
+	return slices.ContainsFunc(c.fields, func(p namePattern) bool { return p.match(f) })
+}
+
+// applies reports whether the rule is for a message, and returns the recipients
+// it is for; nil means all.
+func (c *rule) applies(t *filter.Transaction) (rcpts []string, ok bool) {
+	if c.Classes != nil && !slices.Contains(c.Classes, t.Class()) {
+		return nil, false
+	}
+	if len(c.rcpts) == 0 {
+		return nil, true
+	}
+	all := true
+	for _, to := range t.Rcpts() {
+		if c.forRcpt(to.Address) {
+			rcpts = append(rcpts, to.Address)
+		} else {
+			all = false
+		}
+	}
+	if len(rcpts) == 0 {
+		return nil, false
+	}
+	if all {
+		rcpts = nil
+	}
+	return rcpts, true
+}
+
+func (c *rule) forRcpt(addr string) bool {
+	for _, re := range c.rcpts {
+		if re.MatchString(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// senderDomain returns the domain of the envelope's sender, as those of addresses
+// in fields are; "" for the null sender.
+func senderDomain(t *filter.Transaction) string {
+	return address.Path{Domain: t.From().Domain}.Canonical().Domain
+}
