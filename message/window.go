@@ -99,15 +99,28 @@ func (w *window) find(pos int64, sep []byte) int64 {
 	if bytes.HasPrefix(w.at(pos, len(sep)-1), sep[1:]) {
 		return pos
 	}
+	eol, what := sep[0], sep[1:]
 	for {
 		b := w.at(pos, len(sep))
 		if len(b) < len(sep) {
 			return w.limit
 		}
-		if i := bytes.Index(b, sep); i >= 0 {
-			return pos + int64(i) + 1
+		pos += int64(len(b) - len(what))
+		// What is looked for is rarer than line ends.
+		for len(b) >= len(sep) {
+			i := bytes.Index(b[1:], what)
+			if i < 0 {
+				break
+			}
+			if b[i] == eol {
+				return pos - int64(len(b)-len(what)) + int64(i) + 1
+			}
+			b = b[i+1:]
+			if i = bytes.IndexByte(b, eol); i < 0 {
+				break
+			}
+			b = b[i:]
 		}
-		pos += int64(len(b) - len(sep) + 1)
 	}
 }
 
