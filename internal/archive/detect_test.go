@@ -79,6 +79,8 @@ func TestUnlistedKindsAreReported(t *testing.T) {
 	}{
 		{"outermost", "a.cab", []byte(cab), Cab, 1},
 		{"under another name", "a.doc", []byte(cab), Cab, 1},
+		{"by its name alone", "a.img", []byte(payloadText), Disk, 1},
+		{"by its name alone, in a zip", "a.zip", zipped(t, file{"b.vhd", payloadText}), VHD, 2},
 		{"in a zip", "a.zip", zipped(t, file{"b.bin", cab}), Cab, 2},
 		{"an image by its end, in a zip", "a.zip", zipped(t, file{"b.dmg", strings.Repeat(".", 4096) + "koly\x00\x00\x00\x04" + strings.Repeat("\x00", 504)}), DMG, 2},
 	} {

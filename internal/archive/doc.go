@@ -10,6 +10,9 @@
 // (1.5 to 7), tar, gzip, bzip2, xz, lzma, zstd and ISO 9660 images. Other kinds that
 // are known by their first bytes are named and reported as [Unlisted].
 //
+// What stands behind a program is looked for in every member; a zip behind anything else,
+// such as a picture, only in the outermost file, as to find it takes to unpack all of it.
+//
 // The listing of 7z and rar is this package's own, so that a header can be judged
 // before memory is taken for it; libraries unpack the contents. A kind is left out of a
 // build by deleting its line from the table of listers.

@@ -169,7 +169,11 @@ func (w *walk) look(src Source, name string, path []string) error {
 			return w.judge(err, "")
 		}
 		if named != Zip { // a zip without any of its marks may still hold local headers
-			w.find(Finding{What: Corrupt, Kind: named, Detail: "it is not what its name says"})
+			f := Finding{What: Corrupt, Kind: named, Detail: "it is not what its name says"}
+			if !named.Listed() { // there are images without any mark
+				f.What = Unlisted
+			}
+			w.find(f)
 			return w.judge(nil, "")
 		}
 		ks = []Kind{Zip}
