@@ -1,0 +1,100 @@
+package html_test
+
+import (
+	"encoding/base64"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/filter/html"
+	"github.com/gomilter/gomilter/message"
+	"github.com/gomilter/gomilter/miltertest"
+	"github.com/gomilter/gomilter/mta"
+	"github.com/gomilter/gomilter/quarantine"
+)
+
+func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
+
+func TestFilter(t *testing.T) {
+	const page = "<html><body onload=\"x()\"><p>gr\xfc\xdfe</p><script>run()</script><a href=\"javascript:x()\">y</a></body></html>\n"
+	const clean = "<html><body><p>gr\xfc\xdfe</p><!-- removed: script --><a>y</a></body></html>\n"
+	part := "Content-Type: text/html; charset=iso-8859-1\nContent-Transfer-Encoding: 8bit\nX-Part: kept \n\n"
+	multi := func(p string) string {
+		return crlf("Subject: page\nContent-Type: multipart/alternative; boundary=b\n\npre\n--b\nContent-Type: text/plain\n\nplain <script> \n--b\n" + p + "--b--\nepi\n")
+	}
+	for _, tt := range []struct {
+		name, in, want string
+	}{
+		{"nothing active", multi(part + clean), ""},
+		{"in a part", multi(part + page), multi(part + clean)},
+		{"the whole message", crlf("Subject: x\n" + part + page), crlf("Subject: x\n" + part + clean)},
+		{"in quoted-printable", multi(strings.Replace(part, "8bit", "quoted-printable", 1) + "<b>a=3Db</b><scr=\nipt>x</script>\n"),
+			multi(strings.Replace(part, "8bit", "quoted-printable", 1) + "<b>a=3Db</b><!-- removed: script -->\n")},
+		{"in an attached message", multi("Content-Type: message/rfc822\n\nSubject: inner\n" + part + page), multi("Content-Type: message/rfc822\n\nSubject: inner\n" + part + clean)},
+		{"by its name", multi("Content-Type: application/octet-stream; name=a.htm\n\n<script>x</script>\n"), multi("Content-Type: application/octet-stream; name=a.htm\n\n<!-- removed: script -->\n")},
+		{"signed", crlf("Content-Type: multipart/signed; boundary=b\n\n--b\n" + part + page + "--b\nContent-Type: application/pgp-signature\n\nx\n--b--\n"), "tagged"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			miltertest.Each(t, func(t *testing.T, profile mta.Profile) {
+				store, err := quarantine.Open(t.TempDir()+"/kept", quarantine.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				var told *filter.Explanation
+				chain := &filter.Chain{Steps: []filter.Step{{Filter: html.New("html", html.FilterOptions{})}}, Originals: store,
+					Explain: func(x *filter.Explanation) { told = x }, Log: slog.New(slog.DiscardHandler)}
+				if err := chain.Check(); err != nil {
+					t.Fatal(err)
+				}
+				c := miltertest.New(t, &milter.Server{New: chain.Hooks})
+				c.Profile = profile
+				r := c.Send(t, miltertest.Mail{Text: tt.in})
+				switch tt.want {
+				case "":
+					if r.Raw() != tt.in || len(r.Edits) > 0 || store.Used().Entries != 0 {
+						t.Errorf("edits %v\n%s", r.Edits, r.Raw())
+					}
+				case "tagged":
+					if r.Header("X-Html-Warning") == "" || r.Body() != tt.in[strings.Index(tt.in, "\r\n\r\n")+4:] {
+						t.Errorf("message\n%s", r.Raw())
+					}
+				default:
+					if r.Raw() != tt.want || store.Used().Entries != 1 || !strings.Contains(told.String(), "removed") {
+						t.Errorf("explanation %s, message\n%q\nwant\n%q", told, r.Raw(), tt.want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// D-04, MIME-26: a charset that is not UTF-8 is no reason to lose a message.
+func TestOtherCharsets(t *testing.T) {
+	for charset, text := range map[string]string{
+		"utf-16":       "\xff\xfe<\x00s\x00c\x00r\x00i\x00p\x00t\x00>\x00x\x00<\x00/\x00s\x00c\x00r\x00i\x00p\x00t\x00>\x00b\x00",
+		"windows-1251": "<p>\xcf\xf0\xe8</p><script>x</script>", "iso-2022-jp": "<p>\x1b$B$\"\x1b(B</p><script>x</script>", "unknown-8": "<p>\xff</p><script>x</script>",
+	} {
+		chain := &filter.Chain{Steps: []filter.Step{{Filter: html.New("html", html.FilterOptions{DropOriginals: true})}}, Explain: func(*filter.Explanation) {}}
+		in := "Content-Type: text/html; charset=" + charset + "\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64Of(text) + "\r\n"
+		r := miltertest.New(t, &milter.Server{New: chain.Hooks}).Send(t, miltertest.Mail{Text: in})
+		tree, err := message.Read(strings.NewReader(r.Raw()), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, _ := io.ReadAll(tree.Root.Open())
+		tree.Close()
+		if r.Verdict != mta.Accept || strings.Contains(strings.ReplaceAll(string(out), "\x00", ""), "<script") || !strings.Contains(strings.ReplaceAll(string(out), "\x00", ""), "removed: script") {
+			t.Errorf("%s: %s, %q", charset, r.Verdict, out)
+		}
+	}
+}
+
+func ExampleNew() {
+	chain := &filter.Chain{Steps: []filter.Step{{Filter: html.New("html", html.FilterOptions{DropOriginals: true})}}}
+	_ = &milter.Server{New: chain.Hooks} // and ListenAndServe
+}
+
+func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
