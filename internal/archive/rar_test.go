@@ -203,3 +203,42 @@ func TestRarJudgesTheDictionaryFirst(t *testing.T) {
 		t.Errorf("names %q, findings %+v; want both, and the window hit", names, r.Findings)
 	}
 }
+
+// TestRarSolid has files that go on in the dictionary of the one before.
+func TestRarSolid(t *testing.T) {
+	inner := string(zipped(t, file{"invoice.exe", payloadExe}))
+	b := append([]byte(sigRar+"\x01\x00"), rar5Block(uvarints(1, 0, 4), "")...)
+	for i, f := range []file{{"a.txt", payloadText}, {"b.bin", strings.Repeat(payloadText, 100)}, {"c.zip", inner}, {"d.txt", payloadExe}} {
+		method := uint64(3 << 7)
+		if i > 0 {
+			method |= 0x40
+		}
+		b = append(b, rar5File(f.name, rar5Literals(f.body), uint64(len(f.body)), method, nil)...)
+	}
+	b = append(b, rar5Block(uvarints(5, 0, 0), "")...)
+	got := listing(t, b, "a.rar", Limits{})
+	for _, want := range []string{`"b.bin"] size 5500 head "plain`, `"c.zip" "invoice.exe"] size 43 head "MZ`, `"d.txt"] size 43 head "MZ`, "members 5"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("listing\n%s\nwants %s", got, want)
+		}
+	}
+	// What is skipped counts.
+	r, err := Walk(t.Context(), bytes.NewReader(b), "a.rar", Limits{Unpacked: 3000}, func(Member) error { return nil })
+	if err != nil || !r.Hit(UnpackedLimit) || r.Members != 4 {
+		t.Errorf("report %+v, error %v; want four names and the limit", r, err)
+	}
+}
+
+func TestRarOfMoreThanFourGigabytes(t *testing.T) {
+	le := binary.LittleEndian
+	f := rar4File("a.bin", "MZ..", 4, 0, 20, 0x30)[7 : 7+25+5]
+	f = append(append(append(f[:25:25], make([]byte, 8)...), f[25:]...), "MZ.."...)
+	le.PutUint32(f[29:], 1) // the high half of the size
+	block := rar4Block(0x74, 0x8100, f[:len(f)-4])
+	b := append([]byte(sigRar+"\x00"), rar4Block(0x73, 0, make([]byte, 6))...)
+	b = append(append(b, block...), "MZ.."...)
+	m := member(t, b, "a.rar")
+	if m.Name != "a.bin" || m.Size != 1<<32+4 {
+		t.Errorf("member %q of %d bytes", m.Name, m.Size)
+	}
+}

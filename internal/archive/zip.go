@@ -132,7 +132,7 @@ type zipEntry struct {
 type span struct{ from, to int64 }
 
 // listZip lists the members that the central directory names, with the names that their
-// local headers give, and then those that only local headers name.
+// local headers give, and then those that only local headers name, wherever they stand.
 func (c *container) listZip() error {
 	d, ok, err := findZipDirectory(c.src, true)
 	if err != nil {
@@ -180,7 +180,8 @@ func (c *container) listZip() error {
 		}
 		at = max(at, s.to)
 	}
-	return nil
+	// The directory may be that of a member, the archive's own being lost.
+	return c.scanZip(d.end, c.src.Size(), false)
 }
 
 // readZipCentral reads the next entry of the central directory. It returns io.EOF behind

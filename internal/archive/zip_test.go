@@ -245,3 +245,45 @@ func TestZipsThatPymilterSaw(t *testing.T) {
 		})
 	}
 }
+
+// TestZip64Directory has the end of the directory in its longer form, behind a prefix too.
+func TestZip64Directory(t *testing.T) {
+	le := binary.LittleEndian
+	b := zipped(t, file{"a.txt", payloadText}, file{"b.exe", payloadExe})
+	end := bytes.LastIndex(b, []byte("PK\x05\x06"))
+	size, offset := le.Uint32(b[end+12:]), le.Uint32(b[end+16:])
+	record := make([]byte, zipEnd64Len)
+	copy(record, "PK\x06\x06")
+	le.PutUint64(record[4:], zipEnd64Len-12)
+	le.PutUint64(record[24:], 2)
+	le.PutUint64(record[32:], 2)
+	le.PutUint64(record[40:], uint64(size))
+	le.PutUint64(record[48:], uint64(offset))
+	locator := make([]byte, 20)
+	copy(locator, "PK\x06\x07")
+	le.PutUint64(locator[8:], uint64(end))
+	tail := bytes.Clone(b[end:])
+	copy(tail[8:], bytes.Repeat([]byte{0xff}, 12))
+	long := cat(b[:end], record, locator, tail)
+	far := bytes.Clone(long)
+	le.PutUint64(far[end+40:], 1<<62)
+	for _, tt := range []struct {
+		name  string
+		in    []byte
+		names []string
+		what  []What
+	}{
+		{"as it is", long, []string{"a.txt", "b.exe"}, nil},
+		{"behind a program", append([]byte(payloadExe), long...), []string{"a.txt", "b.exe"}, nil},
+		{"without its locator", cat(b[:end], record, make([]byte, 20), tail), []string{"a.txt", "b.exe"}, []What{Truncated}},
+		{"of a size without end", far, []string{"a.txt", "b.exe"}, []What{Truncated}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, r := walked(t, tt.in, "a.zip", Limits{})
+			if diff := cmp.Diff(tt.names, got); diff != "" {
+				t.Errorf("names -want +got\n%s", diff)
+			}
+			checkWhat(t, r, tt.what)
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"archive/zip"
 	"bytes"
 	"strings"
 	"testing"
@@ -67,5 +68,18 @@ func BenchmarkWalk(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestZipScanFindsTheEndOfStoredData has sizes behind the data only, and no directory.
+func TestZipScanFindsTheEndOfStoredData(t *testing.T) {
+	b := zipMethod(t, zip.Store, file{"a.txt", payloadText}, file{"b.zip", string(zipSized(t, file{"c.exe", payloadExe}))}, file{"d.exe", payloadExe})
+	// b.zip ends at its own first header, so that its member is listed as one of the outer archive; its
+	// directory is the only one left.
+	got := listing(t, b[:bytes.LastIndex(b[:bytes.LastIndex(b, []byte("a.txt"))], []byte(zipCentral))], "a.zip", Limits{})
+	for _, want := range []string{`"a.txt"] size -1 head "plain text`, `"c.exe"] size 43 head "MZ`, `"d.exe"] size -1 head "MZ`, "mismatch: zip"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("listing\n%s\nwants %s", got, want)
+		}
 	}
 }
