@@ -104,16 +104,18 @@ type level struct {
 
 // A pass walks a range of a doc once, from line to line that may be a boundary.
 type pass struct {
-	r     *reader
-	d     *doc
-	w     *window
-	top   *Part // that the range belongs to
-	stack []*level
-	done  []*Part        // parts whose end is known
-	full  bool           // no part may be added any more
-	junk  int64          // up to here lines in a header need not be fields
-	known map[string]int // boundaries on the stack
-	tried int            // lines compared with the beginnings of boundaries
+	r       *reader
+	d       *doc
+	w       *window
+	top     *Part // that the range belongs to
+	stack   []*level
+	done    []*Part        // parts whose end is known
+	full    bool           // no part may be added any more
+	junk    int64          // up to here lines in a header need not be fields
+	own     []string       // boundaries that the header being read declares
+	ownFrom int            // how many of its lines were looked at
+	known   map[string]int // boundaries on the stack
+	tried   int            // lines compared with the beginnings of boundaries
 }
 
 func (r *reader) pass(top *Part, d *doc, from, to int64) *pass {

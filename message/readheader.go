@@ -1,6 +1,9 @@
 package message
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // A headerMode says what may stand in a header.
 type headerMode uint8
@@ -46,6 +49,7 @@ func (s *pass) header(p *Part, pos int64, mode headerMode) {
 		lines, prefix = append(lines, l), l.at
 	}
 	leading := mode == ofMessage
+	s.own, s.ownFrom = nil, 0
 read:
 	for pos < s.w.limit && s.w.err == nil {
 		text, next, _ := s.w.head(pos)
@@ -68,6 +72,9 @@ read:
 			s.keepHeader(p, lines, budget)
 			return
 		case len(text) >= 2 && text[0] == '-' && text[1] == '-' && len(s.stack) > 0 && s.isBoundary(pos):
+			p.note(DefectHeaderCut, pos)
+			break read
+		case mode != strict && len(text) >= 2 && text[0] == '-' && text[1] == '-' && s.isOwn(p, pos, lines):
 			p.note(DefectHeaderCut, pos)
 			break read
 		case (text[0] == ' ' || text[0] == '\t') && (len(lines) > 0 || !kept):
@@ -149,6 +156,34 @@ func (s *pass) isBoundary(pos int64) bool {
 	line, _, whole := s.w.head(pos)
 	text, ok := trimmed(line, whole)
 	return ok && s.knows(text)
+}
+
+// isOwn reports whether the line at pos is a boundary that the header declares so
+// far: the empty line before the first part is missing.
+func (s *pass) isOwn(p *Part, pos int64, lines []line) bool {
+	const name = "content-type"
+	for _, l := range lines[min(s.ownFrom, len(lines)):] {
+		if l.name != len(name) || len(s.own) >= maxFields {
+			continue
+		}
+		// The field ends where the next one begins; headSize bounds it.
+		b := s.w.at(l.at, headSize)
+		b = b[:min(int64(len(b)), headSize, pos-l.at)]
+		f := Parse(b).Header
+		if len(f) == 0 || !f[0].Is(name) {
+			continue
+		}
+		q := Part{Header: f[:1], tree: s.r.t}
+		q.noted = ^uint64(0) // its defects are noted when the header is complete
+		s.own = append(s.own, q.boundaries()...)
+	}
+	s.ownFrom = len(lines)
+	if len(s.own) == 0 {
+		return false
+	}
+	line, _, whole := s.w.head(pos)
+	text, ok := trimmed(line, whole)
+	return ok && (slices.Contains(s.own, string(text)) || slices.Contains(s.own, string(bytes.TrimSuffix(text, []byte("--")))))
 }
 
 // lookahead is how many lines behind one that is no field may tell whether the

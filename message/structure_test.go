@@ -100,6 +100,12 @@ multipart/mixed
   text/html: "<p>one"
 ! header without end at 71
 `},
+		{"header without end before the first boundary", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: multipart/mixed; boundary=c\n--c\nContent-Type: text/html\n\none\n--c--\n--b--\n", `
+multipart/mixed
+  multipart/mixed
+    text/html: "one"
+! header without end at 89
+`},
 		{"line without colon in a part header", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\njunk\nContent-Disposition: attachment; filename=a\n\none\n--b--\n", `
 multipart/mixed
   text/html "a": "one"
@@ -410,6 +416,7 @@ func TestHostileStructures(t *testing.T) {
 		"one header line":             "Content-Type: multipart/mixed; boundary=b\n\n--b\nX: " + strings.Repeat("-", size),
 		"junk in the header":          "Content-Type: multipart/mixed; boundary=b\n\n--b\nX: y\n" + strings.Repeat("junk\n", size/5),
 		"junk and fields":             "Content-Type: multipart/mixed; boundary=b\n\n--b\n" + strings.Repeat("junk\nContent-X: y\n", size/17),
+		"junk and types":              "Content-Type: multipart/mixed; boundary=b\n\n--b\n" + strings.Repeat("--junk\nContent-Type: a/b; boundary=c\n", size/40),
 		"long junk":                   "Content-Type: multipart/mixed; boundary=b\n\n" + strings.Repeat("--b\n"+strings.Repeat(strings.Repeat("j", 9000)+"\n", 50), size/450000),
 		"blanks in quoted-printable":  "Content-Transfer-Encoding: quoted-printable\n\n" + strings.Repeat(" ", size),
 		"half escapes":                "Content-Transfer-Encoding: quoted-printable\n\n" + strings.Repeat("=", size),
