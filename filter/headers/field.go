@@ -12,6 +12,7 @@ import (
 // A field is one header field on its way through the rules.
 type field struct {
 	name     string // without blanks at its end
+	folded   string // the same with ASCII letters in upper case, as MTAs compare names
 	now      message.Field
 	received int // its number among those of its name as the filter was shown them; 0 for one added
 	position int // of one added
@@ -27,7 +28,8 @@ type values struct {
 }
 
 func newField(f message.Field, received int) *field {
-	return &field{name: strings.TrimRight(f.Name(), " \t"), now: f, received: received}
+	name := strings.TrimRight(f.Name(), " \t")
+	return &field{name: name, folded: foldASCII(name), now: f, received: received}
 }
 
 // set gives the field a value as it is written, folding as LF and blanks.
@@ -137,6 +139,17 @@ func fold(s string) string {
 			b = utf8.AppendRune(b, foldRune(r))
 		}
 		i += n
+	}
+	return string(b)
+}
+
+// foldASCII returns s with its ASCII letters in the case of fold.
+func foldASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'a' <= c && c <= 'z' {
+			b[i] -= 'a' - 'A'
+		}
 	}
 	return string(b)
 }

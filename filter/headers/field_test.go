@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/message"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -25,11 +26,7 @@ func TestNameOfAField(t *testing.T) {
 		{strings.Repeat("x", 997), "x*", true, false},
 	} {
 		c := &rule{Rule: Rule{Fields: []string{tt.rule}}}
-		p := namePattern{name: tt.rule}
-		if strings.ContainsAny(tt.rule, "*?") {
-			p.glob = compileGlob(tt.rule, true, t.Errorf)
-		}
-		c.fields = []namePattern{p}
+		c.fields = []namePattern{newNamePattern(tt.rule)}
 		f := newField(message.NewField(tt.name, " x", "\r\n"), 1)
 		if got := c.names(f); got != tt.match {
 			t.Errorf("%q names %q: %v, want %v", tt.rule, tt.name, got, tt.match)
@@ -117,4 +114,24 @@ func TestWrittenValues(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Fields are counted as MTAs count them: by the bytes of their names, ASCII
+// letters in any case.
+func TestCountsOfNames(t *testing.T) {
+	var fields message.Header
+	for _, name := range []string{"X-K", "X-\u212a", "x-k", "X-K ", "X-k"} {
+		fields = append(fields, message.NewField(name, " v", "\r\n"))
+	}
+	s, err := newSet(nil, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int
+	for _, f := range newHeader(fields, s, filter.Path{}).fields {
+		got = append(got, f.received)
+	}
+	if diff := cmp.Diff([]int{1, 1, 2, 1, 3}, got); diff != "" {
+		t.Errorf("numbers (-want +got):\n%s", diff)
+	}
 }

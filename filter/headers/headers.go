@@ -35,6 +35,25 @@ type Options struct {
 // edits that lack a name or a value, codes and texts that no client could be told,
 // settings that do not go together.
 func New(name string, rules []Rule, o Options) (*filter.Filter, error) {
+	s, err := newSet(rules, o)
+	if err != nil {
+		return nil, err
+	}
+	f := &filter.Filter{Name: name}
+	if len(s.rcpts) > 0 {
+		f.Rcpt, f.Message = s.rcpt, s.message
+	}
+	if len(s.rules) > 0 {
+		f.Needs.Header, f.Message = true, s.message
+	}
+	for _, c := range s.rules {
+		f.Needs.Actions |= c.actions()
+	}
+	return f, nil
+}
+
+// newSet compiles rules.
+func newSet(rules []Rule, o Options) (*set, error) {
 	s := &set{maxValue: 64 << 10, maxEdits: 1 << 20}
 	if o.MaxValue > 0 {
 		s.maxValue = o.MaxValue
@@ -46,27 +65,18 @@ func New(name string, rules []Rule, o Options) (*filter.Filter, error) {
 	if o.MaxValue < 0 || o.MaxEdits < 0 {
 		errs = append(errs, fmt.Errorf("%w: a limit is less than 0", ErrRule))
 	}
-	f := &filter.Filter{Name: name}
 	for i, r := range rules {
 		c, err := compile(r, i)
-		if err != nil {
+		switch {
+		case err != nil:
 			errs = append(errs, err)
-			continue
-		}
-		if c.Part == Recipient {
+		case c.Part == Recipient:
 			s.rcpts = append(s.rcpts, c)
-			f.Rcpt = s.rcpt
-		} else {
+		default:
 			s.rules = append(s.rules, c)
-			f.Needs.Header = true
-			f.Needs.Actions |= c.actions()
 		}
-		f.Message = s.message
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
-	}
-	return f, nil
+	return s, errors.Join(errs...)
 }
 
 // actions returns the kinds of edits that the rule makes.
@@ -115,7 +125,7 @@ func (s *set) refusedRcpt(t *filter.Transaction, to filter.Path) *milter.Refusal
 		if _, ok := c.applies(t); !ok {
 			continue
 		}
-		if h, ok := c.meets(v, senderDomain(t)); ok {
+		if h, ok := c.meets(v, senderDomain(t.From())); ok {
 			t.Explain(fmt.Sprintf("rule %s on recipient %s: %v", c.Name, quote(to.Address), c.Action))
 			return c.refuseHit(t, h)
 		}
@@ -132,7 +142,7 @@ func (s *set) message(ctx context.Context, t *filter.Transaction, e *filter.Edit
 			}
 		}
 	}
-	h := newHeader(t.Message().Header, s, t)
+	h := newHeader(t.Message().Header, s, t.From())
 	for _, c := range s.rules {
 		rcpts, ok := c.applies(t)
 		if !ok || c.Match == SenderDomain && h.sender == "" {
@@ -187,7 +197,7 @@ func (s *set) message(ctx context.Context, t *filter.Transaction, e *filter.Edit
 
 // refuseHit makes the rule's refusal of a message.
 func (c *rule) refuseHit(t *filter.Transaction, h hit) *milter.Refusal {
-	r := c.refuse(func(what placeholder) string { return plain(h.expand(what, t)) })
+	r := c.refuse(func(what placeholder) string { return plain(h.expand(what, t.From())) })
 	if r.Err() != nil {
 		return c.refusal
 	}
@@ -195,14 +205,14 @@ func (c *rule) refuseHit(t *filter.Transaction, h hit) *milter.Refusal {
 }
 
 // expand returns what a placeholder stands for.
-func (h hit) expand(what placeholder, t *filter.Transaction) string {
+func (h hit) expand(what placeholder, from filter.Path) string {
 	switch what {
 	case wholeValue:
 		return h.value
 	case fieldName:
 		return h.field.name
 	case envelopeFrom:
-		p, err := address.ParsePath(t.From().Address)
+		p, err := address.ParsePath(from.Address)
 		if err != nil {
 			return ""
 		}
@@ -262,24 +272,26 @@ func explain(c *rule, hits []hit, problems []string, rcpts []string) string {
 // A header is the fields of a message on their way through the rules.
 type header struct {
 	set      *set
-	t        *filter.Transaction
-	sender   string // its domain
+	from     filter.Path // the envelope's sender
+	sender   string      // its domain
 	fields   []*field
 	added    []*field // in the order of the rules
 	written  int      // bytes that rules wrote
 	problems []string // edits of the last rule that cannot be made
 }
 
-func newHeader(fields message.Header, s *set, t *filter.Transaction) *header {
-	h := &header{set: s, t: t, sender: senderDomain(t), fields: make([]*field, 0, len(fields)+8)}
+func newHeader(fields message.Header, s *set, from filter.Path) *header {
+	h := &header{set: s, from: from, sender: senderDomain(from), fields: make([]*field, 0, len(fields)+8)}
 	counts := make(map[string]int)
 	for _, f := range fields {
 		if f.Name() == "" {
 			continue // a line that is no field
 		}
-		key := lowerASCII(f.Name())
+		x := newField(f, 0)
+		key := x.folded + f.Name()[len(x.name):] // blanks at its end count for an MTA
 		counts[key]++
-		h.fields = append(h.fields, newField(f, counts[key]))
+		x.received = counts[key]
+		h.fields = append(h.fields, x)
 	}
 	return h
 }
@@ -298,8 +310,7 @@ func (h *header) find(ctx context.Context, c *rule) (hits []hit, err error) {
 			return nil, err
 		}
 		if c.Match == MoreThan {
-			key := lowerASCII(f.name)
-			if counts[key]++; counts[key] <= c.N {
+			if counts[f.folded]++; counts[f.folded] <= c.N {
 				continue
 			}
 		}
@@ -377,7 +388,7 @@ const maxWrite = 8 << 10
 
 // expand returns the value of the rule's edit.
 func (h *header) expand(c *rule, x hit) string {
-	s, _ := shorten(c.value.expand(func(what placeholder) string { return x.expand(what, h.t) }), maxWrite)
+	s, _ := shorten(c.value.expand(func(what placeholder) string { return x.expand(what, h.from) }), maxWrite)
 	return s
 }
 
@@ -501,14 +512,4 @@ func (h *header) send(e *filter.Edits) error {
 		}
 	}
 	return nil
-}
-
-// lowerASCII returns s with its ASCII letters in lower case.
-func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			r += 'a' - 'A'
-		}
-		return r
-	}, s)
 }

@@ -20,7 +20,7 @@ type hit struct {
 // domain of the envelope's sender.
 func (c *rule) meets(v *values, sender string) (hit, bool) {
 	compared := v.plain
-	if !c.CaseSensitive && c.Match < Glob {
+	if !c.CaseSensitive && c.Match <= Glob {
 		compared = v.fold()
 	}
 	for i, s := range compared {
@@ -51,8 +51,8 @@ func (c *rule) test(s, sender string) (groups []int, ok bool) {
 		}
 		return nil, n > c.N && c.Match == Longer || n < c.N && c.Match == Shorter
 	case Glob:
-		for _, re := range c.regexps {
-			if re.MatchString(s) {
+		for _, g := range c.globs {
+			if g.match(s) {
 				return nil, true
 			}
 		}
@@ -120,16 +120,12 @@ func (c *rule) applies(t *filter.Transaction) (rcpts []string, ok bool) {
 }
 
 func (c *rule) forRcpt(addr string) bool {
-	for _, re := range c.rcpts {
-		if re.MatchString(addr) {
-			return true
-		}
-	}
-	return false
+	addr = fold(addr)
+	return slices.ContainsFunc(c.rcpts, func(g glob) bool { return g.match(addr) })
 }
 
 // senderDomain returns the domain of the envelope's sender, as those of addresses
 // in fields are; "" for the null sender.
-func senderDomain(t *filter.Transaction) string {
-	return address.Path{Domain: t.From().Domain}.Canonical().Domain
+func senderDomain(from filter.Path) string {
+	return address.Path{Domain: from.Domain}.Canonical().Domain
 }

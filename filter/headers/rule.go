@@ -87,9 +87,10 @@ type rule struct {
 	Rule
 	none    bool // None, or Missing
 	fields  []namePattern
-	rcpts   []*regexp.Regexp
+	rcpts   []glob   // folded
 	values  []string // folded unless CaseSensitive
 	regexps []*regexp.Regexp
+	globs   []glob // folded unless CaseSensitive
 	text    template
 	value   template
 	refusal *milter.Refusal // of a text without placeholders, and where the text cannot be sent
@@ -97,13 +98,20 @@ type rule struct {
 
 // A namePattern matches names of fields.
 type namePattern struct {
-	name string         // without wildcards
-	glob *regexp.Regexp // with wildcards
+	name string // without wildcards
+	glob glob   // with wildcards, as field.folded
+}
+
+func newNamePattern(name string) namePattern {
+	if strings.ContainsAny(name, "*?") {
+		return namePattern{glob: newGlob(foldASCII(name))}
+	}
+	return namePattern{name: name}
 }
 
 func (p namePattern) match(f *field) bool {
 	if p.glob != nil {
-		return p.glob.MatchString(f.name)
+		return p.glob.match(f.folded)
 	}
 	return equalASCII(f.name, p.name)
 }
@@ -144,11 +152,7 @@ func (c *rule) compileCondition(bad func(string, ...any)) {
 			bad("%q is no name of a field (RFC 5322 section 2.2)", name)
 			continue
 		}
-		p := namePattern{name: name}
-		if strings.ContainsAny(name, "*?") {
-			p.glob = compileGlob(name, true, bad)
-		}
-		c.fields = append(c.fields, p)
+		c.fields = append(c.fields, newNamePattern(name))
 	}
 	switch {
 	case c.Match.values() && len(c.Values) == 0:
@@ -185,12 +189,15 @@ func (c *rule) compileCondition(bad func(string, ...any)) {
 				continue
 			}
 			c.regexps = append(c.regexps, re)
-		case c.Match == Glob:
-			c.regexps = append(c.regexps, compileGlob(v, !c.CaseSensitive, bad))
-		case c.CaseSensitive:
-			c.values = append(c.values, v)
 		default:
-			c.values = append(c.values, fold(v))
+			if !c.CaseSensitive {
+				v = fold(v)
+			}
+			if c.Match == Glob {
+				c.globs = append(c.globs, newGlob(v))
+			} else {
+				c.values = append(c.values, v)
+			}
 		}
 	}
 	for _, v := range c.Rcpts {
@@ -198,7 +205,7 @@ func (c *rule) compileCondition(bad func(string, ...any)) {
 			bad("a recipient is empty, or longer than %d bytes", maxValue)
 			continue
 		}
-		c.rcpts = append(c.rcpts, compileGlob(v, true, bad))
+		c.rcpts = append(c.rcpts, newGlob(fold(v)))
 	}
 }
 
@@ -332,7 +339,7 @@ func (c *rule) writesStructured() (name string, ok bool) {
 		patterns = []namePattern{{name: c.Edit.Name}}
 	}
 	for _, name := range structured {
-		if slices.ContainsFunc(patterns, func(p namePattern) bool { return p.match(&field{name: name}) }) {
+		if slices.ContainsFunc(patterns, func(p namePattern) bool { return p.match(&field{name: name, folded: foldASCII(name)}) }) {
 			return name, true
 		}
 	}
@@ -342,18 +349,4 @@ func (c *rule) writesStructured() (name string, ok bool) {
 // validName reports whether a name is one of RFC 5322 section 2.2.
 func validName(name string) bool {
 	return name != "" && !strings.ContainsFunc(name, func(x rune) bool { return x <= ' ' || x >= 0x7f || x == ':' })
-}
-
-// compileGlob returns the regular expression of a glob.
-func compileGlob(glob string, fold bool, bad func(string, ...any)) *regexp.Regexp {
-	quoted := regexp.QuoteMeta(strings.ToValidUTF8(glob, "\ufffd")) // which stands for a byte that is no UTF-8
-	flags := "(?s)"
-	if fold {
-		flags = "(?si)"
-	}
-	re, err := regexp.Compile(flags + `\A` + strings.NewReplacer(`\*`, ".*", `\?`, ".").Replace(quoted) + `\z`)
-	if err != nil {
-		bad("%v", err)
-	}
-	return re
 }
