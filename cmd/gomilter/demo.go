@@ -49,6 +49,7 @@ type demoMail struct {
 	refused map[string]string // recipients that are, and how
 	reply   string            // of the message; "" for a good one, "-" where it is not sent
 	edits   []mta.Edit
+	body    bool   // a new body is among the edits, too
 	want    string // the message as delivered, with LF; "" where it is not
 }
 
@@ -59,7 +60,6 @@ func demoMails() []demoMail {
 		return "From: Ann <ann@example.com>\nTo: Bob <bob@example.net>\nSubject: " + subject +
 			"\nDate: Sun, 22 Nov 2026 10:00:00 +0000\nMessage-ID: <" + id + "@example.com>\n"
 	}
-	marked := func(header, body string) string { return header + "X-Gomilter-Sample: passed\n" + body }
 	bob := []string{"bob@example.net"}
 	const body = "\nHello Bob,\n\n.a line that begins with a dot, and a blank at the end: \n\nAnn\n"
 	const utf8 = "MIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n"
@@ -84,6 +84,7 @@ func demoMails() []demoMail {
 		{name: "rule message-id", text: "From: ann@example.com\nSubject: Lunch\nMessage-ID: <>\n" + body, reply: "550 5.7.1 the Message-ID is too short to be one"},
 		{name: "rule mailer", text: head("10", "Lunch") + "X-Mailer: Mail Bomber\n" + body, reply: "550 5.7.1 this program's mail is not wanted here"},
 	}
+	mails = append(mails, demoParts(head)...)
 	for i := range mails {
 		m := &mails[i]
 		if m.from == "" {
@@ -103,11 +104,12 @@ func demoMails() []demoMail {
 func (c *demoCmd) Run(std stdio) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return c.play(ctx, std, headerrules.New(headerrules.Rules...), demoMails())
+	return c.play(ctx, std, demoMails(), headerrules.New(headerrules.Rules...))
 }
 
-// play sends the mails through a filter and says whether each came out as it should.
-func (c *demoCmd) play(ctx context.Context, std stdio, filter func(*milter.Session) milter.Hooks, mails []demoMail) error {
+// play sends the mails through a filter and the chain behind it, and says whether
+// each came out as it should.
+func (c *demoCmd) play(ctx context.Context, std stdio, mails []demoMail, filter func(*milter.Session) milter.Hooks) error {
 	dir, remove := c.Deliver, ""
 	if dir == "" {
 		var err error
@@ -125,7 +127,16 @@ func (c *demoCmd) play(ctx context.Context, std stdio, filter func(*milter.Sessi
 	if err != nil {
 		return exit(exitCantCreate, err)
 	}
-	d, stop, err := c.start(ctx, std, filter, box)
+	log := slog.New(slog.DiscardHandler)
+	if c.Verbose {
+		log = newLog(std.err)
+	}
+	kept := filepath.Join(dir, "kept")
+	chain, err := demoChain(kept, log.With("at", "chain"))
+	if err != nil {
+		return exit(exitCantCreate, err)
+	}
+	d, stop, err := c.start(ctx, log, box, filter, chain.Hooks)
 	if err != nil {
 		return exit(exitUnavailable, err)
 	}
@@ -134,7 +145,7 @@ func (c *demoCmd) play(ctx context.Context, std stdio, filter func(*milter.Sessi
 	if c.JSON {
 		info = std.err
 	}
-	fmt.Fprintf(info, "filter       the header-rule sample, on %s\nSMTP server  %s, which asks it as Postfix would\nMaildir      %s\n\n", d.socket, d.addr, dir)
+	fmt.Fprintf(info, "filters      the header-rule sample, on %s\n             attachments and html, in one process, on %s\nSMTP server  %s, which asks them as Postfix would\nMaildir      %s\noriginals    %s\n\n", d.sockets[0], d.sockets[1], d.addr, dir, kept)
 
 	client, err := smtp.Dial(d.addr)
 	if err != nil {
@@ -194,22 +205,19 @@ Or see what any milter makes of a message of yours:
 
 // A demo is what runs while the mails are sent.
 type demo struct {
-	socket, addr string
-	ended        chan delivery
+	sockets []string
+	addr    string
+	ended   chan delivery
 }
 
-// start serves filter and SMTP; stop ends both and waits for them.
-func (c *demoCmd) start(ctx context.Context, std stdio, filter func(*milter.Session) milter.Hooks, box *mailbox) (d *demo, stop func(), err error) {
-	log := slog.New(slog.DiscardHandler)
-	if c.Verbose {
-		log = newLog(std.err)
-	}
+// start serves filters and SMTP; stop ends all and waits for them.
+func (c *demoCmd) start(ctx context.Context, log *slog.Logger, box *mailbox, filters ...func(*milter.Session) milter.Hooks) (d *demo, stop func(), err error) {
 	tmp, err := os.MkdirTemp("", "gomilter-demo-socket-")
 	if err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{}, 2)
+	ended := make(chan struct{}, 1+len(filters))
 	running := 0
 	stop = func() {
 		cancel()
@@ -223,16 +231,22 @@ func (c *demoCmd) start(ctx context.Context, std stdio, filter func(*milter.Sess
 			stop()
 		}
 	}()
-	d = &demo{socket: "unix:" + filepath.Join(tmp, "milter.sock"), ended: make(chan delivery, 16)}
-	ln, err := milter.Listen(d.socket, milter.SocketOptions{Mode: 0o600})
-	if err != nil {
-		return nil, nil, err
+	d = &demo{ended: make(chan delivery, 16)}
+	var milters []mta.Milter
+	for i, name := range []string{"sample", "chain"}[:len(filters)] {
+		socket := "unix:" + filepath.Join(tmp, name+".sock")
+		ln, err := milter.Listen(socket, milter.SocketOptions{Mode: 0o600})
+		if err != nil {
+			return nil, nil, err
+		}
+		d.sockets = append(d.sockets, socket)
+		milters = append(milters, mta.Milter{Name: name, Address: socket})
+		running++
+		go func() {
+			(&milter.Server{New: filters[i], Log: log.With("at", name)}).Serve(ctx, ln)
+			ended <- struct{}{}
+		}()
 	}
-	running++
-	go func() {
-		(&milter.Server{New: filter, Log: log.With("at", "filter")}).Serve(ctx, ln)
-		ended <- struct{}{}
-	}()
 	smtpLn, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		if smtpLn, err = net.Listen("tcp", "[::1]:0"); err != nil {
@@ -242,7 +256,7 @@ func (c *demoCmd) start(ctx context.Context, std stdio, filter func(*milter.Sess
 	d.addr = smtpLn.Addr().String()
 	srv := &smtpServer{
 		client: func() *mta.Client {
-			return &mta.Client{Profile: mta.Postfix, Failure: mta.FailTempFail, Milters: []mta.Milter{{Name: "sample", Address: d.socket}}}
+			return &mta.Client{Profile: mta.Postfix, Failure: mta.FailTempFail, Milters: milters}
 		},
 		box: box, maxSize: 10 << 20, log: log.With("at", "smtp server"),
 		done: func(got delivery) { d.ended <- got },
@@ -328,8 +342,16 @@ func (m *demoMail) compare(r smtpReplies, got delivery) (faults []error) {
 		differs("the reply to the message", r.message, m.reply)
 	}
 	var edits, wantEdits strings.Builder
+	body := false
 	for _, e := range got.res.Edits {
+		if e.Action == edit.ReplaceBody {
+			body = true
+			continue
+		}
 		fmt.Fprintln(&edits, e.Edit)
+	}
+	if body != m.body {
+		faults = append(faults, fmt.Errorf("the body is replaced: %v, should be %v", body, m.body))
 	}
 	for _, e := range m.edits {
 		fmt.Fprintln(&wantEdits, e)
@@ -362,7 +384,7 @@ func (m *demoMail) compare(r smtpReplies, got delivery) (faults []error) {
 	} else {
 		rest = rest[len(msg.Header[0].Raw()):]
 	}
-	differs("the message in "+got.path, string(rest), m.want)
+	differs("the message in "+got.path, demoRef.ReplaceAllString(string(rest), "${1}REF\n"), m.want)
 	return faults
 }
 

@@ -19,18 +19,18 @@ func TestDemoNamesWhatDiffers(t *testing.T) {
 		play  func(c *demoCmd, std stdio) error
 		wrong []string
 	}{
-		{"a filter that does nothing", func(c *demoCmd, std stdio) error { return c.play(t.Context(), std, skeleton.New(), demoMails()) },
+		{"a filter that does nothing", func(c *demoCmd, std stdio) error { return c.play(t.Context(), std, demoMails(), skeleton.New()) },
 			[]string{`"plain text" came out wrong`, `the list of edits is ""`, `"rule shouting" came out wrong`, `the delivered file is`,
 				`the reply to <MAILER-DAEMON@example.net> is ""`, "12 of 12"}},
 		{"another text", func(c *demoCmd, std stdio) error {
 			rules := append([]headerrules.Rule(nil), headerrules.Rules...)
 			rules[0].Text = "no"
-			return c.play(t.Context(), std, headerrules.New(rules...), demoMails())
+			return c.play(t.Context(), std, demoMails(), headerrules.New(rules...))
 		}, []string{`the reply to the message is "550 5.7.1 no", should be "550 5.7.1 please`, "2 of 12"}},
 		{"another message", func(c *demoCmd, std stdio) error {
 			mails := demoMails()[:2]
 			mails[1].want = strings.Replace(mails[1].want, "ÄÖÜ", "AOU", 1)
-			return c.play(t.Context(), std, headerrules.New(headerrules.Rules...), mails)
+			return c.play(t.Context(), std, mails, headerrules.New(headerrules.Rules...))
 		}, []string{`"UTF-8" came out wrong`, "the message in ", "1 of 2"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

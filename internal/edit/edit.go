@@ -188,7 +188,7 @@ func (e Edit) String() string {
 	case DeleteHeader:
 		return fmt.Sprintf("%v %d %s", e.Action, e.Index, e.Name)
 	case ReplaceBody:
-		return fmt.Sprintf("%v %d bytes", e.Action, len(e.Body))
+		return fmt.Sprintf("%v %d bytes", e.Action, max(int64(len(e.Body)), e.Size))
 	case Quarantine:
 		return fmt.Sprintf("%v %q", e.Action, e.Value)
 	}
