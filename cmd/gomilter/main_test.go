@@ -21,12 +21,12 @@ func TestDemoNamesWhatDiffers(t *testing.T) {
 	}{
 		{"a filter that does nothing", func(c *demoCmd, std stdio) error { return c.play(t.Context(), std, demoMails(), skeleton.New()) },
 			[]string{`"plain text" came out wrong`, `the list of edits is ""`, `"rule shouting" came out wrong`, `the delivered file is`,
-				`the reply to <MAILER-DAEMON@example.net> is ""`, "12 of 12"}},
+				`the reply to <MAILER-DAEMON@example.net> is ""`, "17 of 17"}},
 		{"another text", func(c *demoCmd, std stdio) error {
 			rules := append([]headerrules.Rule(nil), headerrules.Rules...)
 			rules[0].Text = "no"
 			return c.play(t.Context(), std, demoMails(), headerrules.New(rules...))
-		}, []string{`the reply to the message is "550 5.7.1 no", should be "550 5.7.1 please`, "2 of 12"}},
+		}, []string{`the reply to the message is "550 5.7.1 no", should be "550 5.7.1 please`, "2 of 17"}},
 		{"another message", func(c *demoCmd, std stdio) error {
 			mails := demoMails()[:2]
 			mails[1].want = strings.Replace(mails[1].want, "ÄÖÜ", "AOU", 1)
