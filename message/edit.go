@@ -249,12 +249,11 @@ func (p *Part) setEncoding(enc string) {
 
 // setCharset makes the Content-Type that counts tell a charset.
 func (p *Part) setCharset(charset string) {
-	params := slices.Clone(p.params)
-	if i := slices.IndexFunc(params, func(q Param) bool { return q.Name == "charset" }); i >= 0 {
-		params[i] = Param{Name: "charset", Value: charset}
-		params = append(params[:i+1], slices.DeleteFunc(params[i+1:], func(q Param) bool { return q.Name == "charset" })...)
-	} else {
-		params = append(params, Param{Name: "charset", Value: charset})
+	params := []Param{{Name: "charset", Value: charset}}
+	for _, q := range p.params {
+		if q.Name != "charset" && isToken(q.Name) {
+			params = append(params, q)
+		}
 	}
 	f := NewParamField("Content-Type", p.media, params, p.lineEnd())
 	h := slices.Clone(p.Header)

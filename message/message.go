@@ -1,13 +1,3 @@
-// Package message reads Internet messages (RFC 5322) and writes them back.
-//
-// Nothing is an error: any bytes at all are a message, and what is read and not
-// changed is written back byte for byte. The parts of a [Message] are views
-// into the bytes it was read from.
-//
-// A line ends in CRLF or LF, also mixed. A CR alone is a byte like any other,
-// as it is to Sendmail and to Postfix; only where no LF occurs at all it ends a
-// line. The header ends at the first empty line, or before the first line that
-// is no field and continues none: that line belongs to the body, as MTAs have it.
 package message
 
 import "bytes"

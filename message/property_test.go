@@ -23,7 +23,7 @@ var pieces = []string{
 	"begin 644 a.txt\r\n%:&5L;&\\\r\n`\r\nend\r\n", "\nbegin 644 b\n#86)C\n", "begin-base64 644 c\naGVsbG8=\n====\n", "+AGE-", "<html>", "\r\r\n",
 }
 
-func mail(t *rapid.T) string {
+func anyMail(t *rapid.T) string {
 	return strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 40).Draw(t, "pieces"), "")
 }
 
@@ -102,7 +102,7 @@ func identical(t failer, in string) {
 }
 
 func TestWrittenAsRead(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) { identical(t, mail(t)) })
+	rapid.Check(t, func(t *rapid.T) { identical(t, anyMail(t)) })
 }
 
 // A place is where a part lies in what is written: the doc of the root, and for
@@ -268,7 +268,7 @@ func edited(t failer, in string, pick, how int, text string) {
 func TestEditIsASplice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "ä", "\n", "\r\n", "\r", " ", "--a\n", "--", "From ", ".", "\xff", "\x00", "=", "€", strings.Repeat("x", 1000)}), 0, 12).Draw(t, "text"), "")
-		edited(t, mail(t), rapid.IntRange(0, 20).Draw(t, "part"), rapid.IntRange(0, 4).Draw(t, "how"), text)
+		edited(t, anyMail(t), rapid.IntRange(0, 20).Draw(t, "part"), rapid.IntRange(0, 4).Draw(t, "how"), text)
 	})
 }
 
