@@ -90,13 +90,15 @@ func cutType(v string) (first, rest string) {
 func cleanType(s string) string {
 	var b strings.Builder
 	depth := 0
-	for i := range len(s) {
+	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
+		case c == '\\' && depth > 0:
+			i++
 		case c == '(':
 			depth++
 		case c == ')' && depth > 0:
 			depth--
-		case depth > 0 || c <= ' ' || c == '"' || c == 0x7f:
+		case depth > 0 || c <= ' ' || c == '"' || c == ';' || c == 0x7f:
 		default:
 			b.WriteByte(lower(c))
 		}
