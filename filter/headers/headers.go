@@ -143,6 +143,7 @@ func (s *set) message(ctx context.Context, t *filter.Transaction, e *filter.Edit
 		}
 	}
 	h := newHeader(t.Message().Header, s, t.From())
+	refused := make(map[string]bool) // recipients
 	for _, c := range s.rules {
 		rcpts, ok := c.applies(t)
 		if !ok || c.Match == SenderDomain && h.sender == "" {
@@ -171,9 +172,13 @@ func (s *set) message(ctx context.Context, t *filter.Transaction, e *filter.Edit
 		if rcpts != nil {
 			r := c.refuseHit(t, hits[0])
 			for _, addr := range rcpts {
+				if refused[addr] {
+					continue // for the first rule that did
+				}
 				if err := e.RefuseRcpt(addr, r); err != nil {
 					return nil, err
 				}
+				refused[addr] = true
 			}
 			continue
 		}

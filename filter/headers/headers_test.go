@@ -748,6 +748,63 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
+// Of two rules that refuse a recipient the first has the word.
+func TestRcptsOfSeveralRules(t *testing.T) {
+	rules := []headers.Rule{headers.Forwards("a@example.net"), headers.Forwards("*@example.net")}
+	rules[1].Text = "the second"
+	for rcpts, want := range map[string][]string{
+		"<a@example.net> <b@example.net> <c@example.org>": {"this recipient takes no forwarded mail", "the second", ""},
+		"<c@example.org> <A@EXAMPLE.NET>":                 {"", "this recipient takes no forwarded mail"},
+	} {
+		_, x := play(t, mta.Postfix, rules, headers.Options{}, miltertest.Mail{Text: "Subject: Fwd: x", Rcpts: strings.Fields(rcpts)})
+		var got []string
+		for _, to := range x.Recipients {
+			text := ""
+			if to.Reply != nil {
+				text = to.Reply.Text[0]
+			}
+			got = append(got, text)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s; %+v", rcpts, diff, x.Filters)
+		}
+	}
+}
+
+func TestQuarantineReason(t *testing.T) {
+	rule := headers.Rule{Name: "odd", Fields: []string{"Subject"}, Match: headers.Present, Action: headers.Quarantine}
+	for text, want := range map[string]string{"": "header rule odd", "too odd": "too odd"} {
+		rule.Text = text
+		miltertest.Each(t, func(t *testing.T, profile mta.Profile) {
+			if r, _ := play(t, profile, []headers.Rule{rule}, headers.Options{}, outside("Subject: x")); r.Quarantine == nil || *r.Quarantine != want {
+				t.Errorf("held for %v, want %q", r.Quarantine, want)
+			}
+		})
+	}
+}
+
+// What is written into a configuration is read again.
+func TestWords(t *testing.T) {
+	for i := range uint8(20) {
+		var p headers.Part
+		if b, err := headers.Part(i).MarshalText(); (err == nil) != (i <= uint8(headers.Recipient)) || err == nil && (p.UnmarshalText(b) != nil || p != headers.Part(i)) {
+			t.Errorf("part %d is written %q, %v and read %v", i, b, err, p)
+		}
+		var m headers.Match
+		if b, err := headers.Match(i).MarshalText(); (err == nil) != (i <= uint8(headers.SenderDomain)) || err == nil && (m.UnmarshalText(b) != nil || m != headers.Match(i)) {
+			t.Errorf("match %d is written %q, %v and read %v", i, b, err, m)
+		}
+		var a headers.Action
+		if b, err := headers.Action(i).MarshalText(); (err == nil) != (i > 0 && i <= uint8(headers.Note)) || err == nil && (a.UnmarshalText(b) != nil || a != headers.Action(i)) {
+			t.Errorf("action %d is written %q, %v and read %v", i, b, err, a)
+		}
+	}
+	var a headers.Action
+	if err := a.UnmarshalText(nil); err == nil {
+		t.Error("an empty action is read")
+	}
+}
+
 // A filter asks for no more than its rules can do.
 func TestNeeds(t *testing.T) {
 	for want, r := range map[milter.Actions]headers.Rule{

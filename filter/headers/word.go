@@ -136,9 +136,6 @@ func (a *Action) UnmarshalText(b []byte) error {
 	return err
 }
 
-// refuses reports whether the action is a refusal.
-func (a Action) refuses() bool { return a == Reject || a == TempFail }
-
 // decides reports whether no rule is tried behind the action.
 func (a Action) decides() bool { return Reject <= a && a <= Quarantine }
 
