@@ -80,7 +80,7 @@ func (p *Part) Names() []Name {
 			}
 		}
 	}
-	if p.uu != nil && p.put == nil {
+	if p.uu != nil && p.uu.name != "" {
 		add(decodeCharset("", []byte(p.uu.name)), "uuencode")
 		add(p.uu.name, "uuencode")
 	}

@@ -324,7 +324,7 @@ func (s *pass) enter(p *Part, pos int64) (*Part, int64) {
 		l := &level{part: p, bounds: p.boundaries()}
 		p.level, p.opens = l, true
 		s.push(l)
-	case newDecoder(p.enc) == nil:
+	case newDecoder(p.enc) == nil || s.isPlain(p, pos):
 		child := s.add(p, pos)
 		if child == nil {
 			return p, pos
@@ -333,6 +333,17 @@ func (s *pass) enter(p *Part, pos int64) (*Part, int64) {
 		return s.open(child, pos)
 	}
 	return p, pos
+}
+
+// isPlain reports whether an attached message is not encoded although its header
+// says so: it begins with a field, and base64 has no colons.
+func (s *pass) isPlain(p *Part, pos int64) bool {
+	line, _, _ := s.w.head(pos)
+	if p.enc != "base64" || !isContentField(line) && !isMessageField(line) {
+		return false
+	}
+	p.note(DefectEncodedMessage, p.start)
+	return true
 }
 
 // close ends a part at the boundary that begins at the line start at.

@@ -52,11 +52,16 @@ func (s *pass) header(p *Part, pos int64, mode headerMode) {
 	s.own, s.ownFrom = nil, 0
 read:
 	for pos < s.w.limit && s.w.err == nil {
-		text, next, _ := s.w.head(pos)
+		text, next, whole := s.w.head(pos)
 		if s.w.err != nil {
 			break
 		}
 		name, colon := scanName(text)
+		if name == 0 && !whole { // perhaps a name longer than any
+			b := s.w.at(pos, windowSize-16)
+			name, colon = scanName(b)
+			text = b
+		}
 		switch {
 		case len(text) == 0 && leading && s.fieldsBehind(next):
 			p.note(DefectHeaderJunk, pos)

@@ -200,6 +200,12 @@ message/rfc822
   text/html: "one\n"
 ! encoded attached message at 0
 `},
+		{"attached message said to be base64", "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nSubject: x\nContent-Type: text/html\n\none\n", `
+message/rfc822
+  text/html: "one\n"
+! encoded attached message at 0
+`},
+		{"long name of a field", strings.Repeat("x", 10000) + ": y\nContent-Type: text/html\n\none\n", "text/html: \"one\\n\"\n"},
 		{"attached message in quoted-printable", "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\n\nContent-Type: text/=\nhtml\n\none\n", `
 message/rfc822
   text/html: "one\n"
