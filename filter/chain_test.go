@@ -422,6 +422,30 @@ func TestLaterFiltersSeeEarlierEdits(t *testing.T) {
 	}
 }
 
+// An edit that no packet holds is the fault of the filter that asks for it, at once.
+func TestEditsAreLimited(t *testing.T) {
+	long := strings.Repeat("x\n ", 22000)
+	c := newChainTest(filter.Step{Filter: onMessage("long", func(_ context.Context, _ *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
+		for _, err := range []error{e.AddHeader("X", long), e.InsertHeader(0, "X", long), e.ChangeHeader("Subject", 1, long)} {
+			if !errors.Is(err, milter.ErrEditLimit) {
+				t.Errorf("error %v", err)
+			}
+		}
+		var err error
+		n := 0
+		for ; err == nil; n++ {
+			err = e.AddHeader("X-Many", long[:60000])
+		}
+		if n != 70 || !errors.Is(err, milter.ErrEditLimit) {
+			t.Errorf("%d edits, then %v", n, err)
+		}
+		return milter.Discard, nil
+	})})
+	if got := line(c.send(t)); got != "discard" {
+		t.Error(got)
+	}
+}
+
 // What no filter needs the MTA does not send.
 func TestNegotiatesTheUnionOfNeeds(t *testing.T) {
 	for _, tt := range []struct {

@@ -59,7 +59,7 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 		}
 		o := newOutcome(s, milter.StageEnd)
 		t := v.view(o)
-		edits := &Edits{m: v.m, needs: f.Needs.Actions}
+		edits := &Edits{m: v.m, needs: f.Needs.Actions, packet: v.session.Protocol().DataSize()}
 		applies := true
 		r := v.ask(ctx, s, milter.StageEnd, o, func(ctx context.Context) (milter.Reply, error) {
 			defer edits.close()

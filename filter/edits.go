@@ -21,10 +21,14 @@ import (
 //
 // The methods of the header and the envelope are those of [milter.Edits], with
 // the same meaning: fields to change and delete are counted as this filter was
-// shown them. Errors wrap milter.ErrEdit, milter.ErrNotGranted or milter.ErrEnded.
+// shown them. Errors wrap milter.ErrEdit, milter.ErrNotGranted, milter.ErrEnded, or
+// milter.ErrEditLimit for an edit that is larger than a packet of the MTA (64 KiB),
+// or past 4 MiB of them.
 type Edits struct {
 	m      *mail
 	needs  milter.Actions
+	packet int // the most bytes that the MTA takes in one edit
+	size   int // of those queued
 	mu     sync.Mutex
 	over   bool
 	queue  wire.EditQueue
@@ -44,7 +48,7 @@ func (e *Edits) AddHeader(name, value string) error {
 	if err != nil {
 		return badEdit(err)
 	}
-	return e.make(milter.CanAddHeaders, func() error { return e.queue.AddHeader(name, value, false, free) })
+	return e.make(milter.CanAddHeaders, func() error { return e.queue.AddHeader(name, value, false, e.grow) })
 }
 
 // InsertHeader inserts a header field at a position: 0 is above the MTA's own
@@ -57,7 +61,7 @@ func (e *Edits) InsertHeader(position int, name, value string) error {
 	if err != nil {
 		return badEdit(err)
 	}
-	return e.make(milter.CanAddHeaders, func() error { return e.queue.InsertHeader(position, name, value, false, free) })
+	return e.make(milter.CanAddHeaders, func() error { return e.queue.InsertHeader(position, name, value, false, e.grow) })
 }
 
 // ChangeHeader changes the value of the n-th field with the name, 1 being the
@@ -70,7 +74,7 @@ func (e *Edits) ChangeHeader(name string, n int, value string) error {
 	if err != nil {
 		return badEdit(err)
 	}
-	return e.make(milter.CanChangeHeaders, func() error { return e.queue.ChangeHeader(name, n, value, false, free) })
+	return e.make(milter.CanChangeHeaders, func() error { return e.queue.ChangeHeader(name, n, value, false, e.grow) })
 }
 
 // DeleteHeader deletes the n-th field with the name.
@@ -89,7 +93,7 @@ func (e *Edits) AddRcpt(addr string, params ...string) error {
 	if args != "" {
 		need, code = milter.CanAddRcptParams, wire.ReplyAddRcptParams
 	}
-	return e.make(need, func() error { return e.queue.Path(code, addr, args, free) })
+	return e.make(need, func() error { return e.queue.Path(code, addr, args, e.grow) })
 }
 
 // DeleteRcpt takes a recipient out of the envelope. A message left without any is
@@ -99,7 +103,7 @@ func (e *Edits) DeleteRcpt(addr string) error {
 	if err != nil {
 		return badEdit(err)
 	}
-	return e.make(milter.CanDeleteRcpt, func() error { return e.queue.Path(wire.ReplyDeleteRcpt, addr, "", free) })
+	return e.make(milter.CanDeleteRcpt, func() error { return e.queue.Path(wire.ReplyDeleteRcpt, addr, "", e.grow) })
 }
 
 // ChangeFrom changes the sender in the envelope, with MAIL parameters RET and
@@ -109,7 +113,7 @@ func (e *Edits) ChangeFrom(addr string, params ...string) error {
 	if err != nil {
 		return badEdit(err)
 	}
-	return e.make(milter.CanChangeFrom, func() error { return e.queue.Path(wire.ReplyChangeFrom, addr, args, free) })
+	return e.make(milter.CanChangeFrom, func() error { return e.queue.Path(wire.ReplyChangeFrom, addr, args, e.grow) })
 }
 
 // Quarantine makes the MTA hold the message in its queue. As in Postfix, the
@@ -172,7 +176,17 @@ func (e *Edits) RefuseRcpt(addr string, r *milter.Refusal) error {
 	})
 }
 
-func free(int) error { return nil }
+// maxEditBytes bounds the edits of one filter in one message, without a new body.
+const maxEditBytes = 4 << 20
+
+// grow judges an edit that takes n bytes on the wire and counts it.
+func (e *Edits) grow(n int) error {
+	if e.size += n; n-wire.HeadSize > e.packet || e.size > maxEditBytes {
+		e.size -= n
+		return fmt.Errorf("%w: %d bytes", milter.ErrEditLimit, n)
+	}
+	return nil
+}
 
 func badEdit(err error) error { return fmt.Errorf("%w: %w", milter.ErrEdit, err) }
 
