@@ -29,7 +29,8 @@
 // # What is written
 //
 // Values are folded, and encoded (RFC 2047) where they are not ASCII; control
-// characters become blanks. Fields that no rule edits keep all their bytes. A field
+// characters become blanks. Of a text the first 8 KiB are written: encoded it has to
+// fit a packet of the protocol. Fields that no rule edits keep all their bytes. A field
 // whose name no MTA could be told (it holds blanks, or bytes that are not ASCII) is
 // matched like others and cannot be edited; the explanation says so.
 //

@@ -13,7 +13,7 @@ import (
 type field struct {
 	name     string // without blanks at its end
 	folded   string // the same with ASCII letters in upper case, as MTAs compare names
-	now      message.Field
+	was, now message.Field
 	received int // its number among those of its name as the filter was shown them; 0 for one added
 	position int // of one added
 	edited   bool
@@ -29,7 +29,7 @@ type values struct {
 
 func newField(f message.Field, received int) *field {
 	name := strings.TrimRight(f.Name(), " \t")
-	return &field{name: name, folded: foldASCII(name), now: f, received: received}
+	return &field{name: name, folded: foldASCII(name), was: f, now: f, received: received}
 }
 
 // set gives the field a value as it is written, folding as LF and blanks.

@@ -493,7 +493,7 @@ func (h *header) send(e *filter.Edits) error {
 		case f.received == 0:
 		case f.gone:
 			err = e.DeleteHeader(f.now.Name(), f.received)
-		case f.edited:
+		case f.edited && f.now.Text(false) != f.was.Text(false):
 			err = e.ChangeHeader(f.now.Name(), f.received, f.now.Text(false))
 		}
 		if err != nil {
