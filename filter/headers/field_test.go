@@ -135,3 +135,18 @@ func TestCountsOfNames(t *testing.T) {
 		t.Errorf("numbers (-want +got):\n%s", diff)
 	}
 }
+
+// A tag before a value that fills a packet of the protocol leaves one that fits.
+func TestTaggedValueFitsAPacket(t *testing.T) {
+	for _, size := range []int{100, 59_000, 65_529} {
+		value := strings.Repeat(strings.Repeat("word ", 180)+"\n ", size/902+1)[:size-1] + "x"
+		f := newField(message.NewField("Subject", " "+value, "\r\n"), 1)
+		got := taggedValue(f, "[tag]", 64<<10)
+		if len(got) > 65_000 || !strings.HasPrefix(got, "[tag]") {
+			t.Errorf("tagged value of %d bytes has %d", size, len(got))
+		}
+		if kept := strings.HasSuffix(got, value); kept != (size < maxKept) {
+			t.Errorf("value of %d bytes is kept: %v", size, kept)
+		}
+	}
+}
