@@ -158,11 +158,15 @@ func TestLargeEncodedMessage(t *testing.T) {
 		inner += "x"
 	}
 	head := base64.StdEncoding.EncodeToString([]byte(inner))
+	times := int64(1 << 20)
+	if raceEnabled {
+		times = 1 << 16
+	}
 	piece := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("some text..........", 3)))
 	src := made{
 		head:  "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + head + "\r\n",
 		piece: piece + "\r\n",
-		times: 1 << 20,
+		times: times,
 		tail:  base64.StdEncoding.EncodeToString([]byte("\r\n--i--\r\n")) + "\r\n",
 	}
 	tree, err := Read(src, &Options{MaxDecoded: 100 << 20, Dir: t.TempDir()})

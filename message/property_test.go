@@ -253,7 +253,11 @@ func edited(t failer, in string, pick, how int, text string) {
 	i := 0
 	for q := range anew.Parts() {
 		if i == pick%len(parts) {
-			b, _ := io.ReadAll(q.Open())
+			body := q.Open()
+			if what == "SetText" && !uu {
+				body = q.Text()
+			}
+			b, _ := io.ReadAll(body)
 			if !uu && loose(string(b)) != loose(want) && !strings.HasPrefix(want, "begin") {
 				t.Errorf("%q: %s of part %d, read anew from %q, is %q, want %q", in, what, pick, got, b, want)
 			}

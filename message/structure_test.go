@@ -364,6 +364,9 @@ func TestLimits(t *testing.T) {
 		{"boundaries", "Content-Type: multipart/mixed" + manyBoundaries(100) + "\n\nx", Options{}, DefectParamsLimit, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if raceEnabled && len(tt.in) > 10<<20 {
+				t.Skip("takes long under the race detector")
+			}
 			tree := read1(t, tt.in, &tt.o)
 			n := 0
 			for p := range tree.Parts() {
@@ -409,7 +412,10 @@ func TestEditOfHeaderBeyondLimit(t *testing.T) {
 
 // A message that makes the reader search again and again is read in good time.
 func TestHostileStructures(t *testing.T) {
-	const size = 8 << 20
+	size := 8 << 20
+	if raceEnabled {
+		size = 1 << 20
+	}
 	for name, in := range map[string]string{
 		"boundaries that never occur": strings.Repeat("Content-Type: multipart/mixed; boundary=no\n\n--x\n", 100) + strings.Repeat("--\n", size/3),
 		"each guess finds another":    nestedGuesses(40) + strings.Repeat("x\n", size/2),
