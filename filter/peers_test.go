@@ -5,18 +5,109 @@ package filter_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/internal/peertest"
 	"pgregory.net/rapid"
 )
 
-func TestMain(m *testing.M) { os.Exit(peertest.Main(m)) }
+func TestMain(m *testing.M) {
+	if addr := os.Getenv("GOMILTER_TEST_SERVE"); addr != "" {
+		hang(addr)
+	}
+	os.Exit(peertest.Main(m))
+}
+
+// hang serves a chain whose filter says that it has the message, and does not
+// return. It is a process of its own.
+func hang(addr string) {
+	stuck := onMessage("stuck", func(context.Context, *filter.Transaction, *filter.Edits) (milter.EndReply, error) {
+		os.Stdout.WriteString("got it\n")
+		select {}
+	})
+	chain := &filter.Chain{Steps: []filter.Step{{Filter: mark("before")}, {Filter: stuck}}}
+	ln, err := milter.Listen(addr, milter.SocketOptions{Mode: 0o666})
+	if err != nil {
+		panic(err)
+	}
+	panic((&milter.Server{New: chain.Hooks}).Serve(context.Background(), ln))
+}
+
+// When the process is killed in the middle of a message the MTA tells the client to
+// come again, and nothing is delivered.
+func TestKilledInMidMessage(t *testing.T) {
+	for _, kind := range peertest.Kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			spec := peertest.FreeSpec(t, "unix")
+			m := peertest.Start(t, kind, peertest.Config{Milters: []peertest.Milter{{Spec: spec}}})
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, os.Args[0])
+			cmd.Env = append(os.Environ(), "GOMILTER_TEST_SERVE="+spec)
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			killed := make(chan struct{})
+			go func() {
+				defer close(killed)
+				if _, err := io.ReadFull(out, make([]byte, len("got it\n"))); err != nil {
+					t.Errorf("the filter did not get the message: %v", err)
+				}
+				cmd.Process.Kill()
+				cmd.Wait()
+			}()
+			deadline := time.Now().Add(20 * time.Second)
+			for {
+				if _, err := os.Stat(strings.TrimPrefix(spec, "unix:")); err == nil {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("the filter does not listen")
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if r := m.Send(t, peertest.Letter{}); r.Code/100 != 4 {
+				t.Errorf("the client is told %v", r)
+			}
+			<-killed
+			if r := m.Send(t, peertest.Letter{}); r.Code/100 != 4 {
+				t.Errorf("while no filter listens the client is told %v", r)
+			}
+			// The socket of the dead process is taken over, and mail flows again.
+			done := make(chan error, 1)
+			chain := &filter.Chain{Steps: []filter.Step{{Filter: mark("back")}}, Explain: func(*filter.Explanation) {}}
+			ln, err := milter.Listen(spec, milter.SocketOptions{Mode: 0o666})
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { done <- (&milter.Server{New: chain.Hooks}).Serve(ctx, ln) }()
+			defer func() { cancel(); <-done }()
+			if r := m.Send(t, peertest.Letter{}); !r.OK() {
+				t.Errorf("afterwards the client is told %v", r)
+			}
+			if got := m.Sink.Next(t).Header().Values("X-Mark"); !slices.Equal(got, []string{"back"}) {
+				t.Errorf("delivered is a message with marks %q", got)
+			}
+			if more := m.Sink.Take(); len(more) > 0 {
+				t.Errorf("%d more were delivered", len(more))
+			}
+		})
+	}
+}
 
 // A rig is an MTA whose filters are swapped for each case.
 type rig struct {
