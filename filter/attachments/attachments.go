@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 
 	"github.com/gomilter/gomilter"
@@ -318,13 +319,22 @@ func (f *finder) look(ctx context.Context, p *message.Part) ([]finding, error) {
 	return f.lookInto(ctx, p, shown, names)
 }
 
+// spools lend room for unpacked parts.
+var spools = sync.Pool{New: func() any { return message.NewSpool(0, "") }}
+
 // lookInto tells what an archive holds. Empty ones, as in bounces, hold nothing.
 func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, names []message.Name) ([]finding, error) {
 	if f.actions[ByMember] == Ignore && f.actions[IsEncrypted] == Ignore && f.actions[IsUnlisted] == Ignore && f.actions[IsDamaged] == Ignore {
 		return nil, nil
 	}
-	body := message.NewSpool(0, "")
-	defer body.Close()
+	body := spools.Get().(*message.Spool)
+	defer func() {
+		if body.InMemory() && body.Reset() == nil {
+			spools.Put(body)
+			return
+		}
+		body.Close()
+	}()
 	if _, err := io.Copy(body, p.Open()); err != nil {
 		return nil, err
 	}
