@@ -457,7 +457,10 @@ func anchors(doc string) map[string]bool {
 var pymilterRows = []struct {
 	prefix string
 	n      int
-}{{"API", 35}, {"OO", 35}, {"TEST", 17}, {"SAMP", 11}, {"PKG", 14}}
+}{
+	{"API", 35}, {"OO", 35}, {"TEST", 17}, {"SAMP", 11}, {"PKG", 14},
+	{"MIME", 29}, {"MT", 30}, {"UTIL", 20}, {"DYN", 33}, {"ATT", 7}, {"HDR", 12},
+}
 
 func TestPymilterRows(t *testing.T) {
 	doc := readDoc(t, "docs/pymilter.md")
@@ -482,20 +485,16 @@ func TestPymilterRows(t *testing.T) {
 		}
 		kind, why, _ := strings.Cut(state, ": ")
 		states[kind]++
+		named := namedTests(t, id, why, tests)
+		namedTests(t, id, m[3], tests)
 		switch kind {
 		case "built", "bettered":
-			named := regexp.MustCompile("`([A-Za-z]+)\\.((?:Test|Fuzz|Example)\\w*)`").FindAllStringSubmatch(why, -1)
-			if len(named) == 0 {
+			if named == 0 {
 				t.Errorf("%s: %s, but no test is named", id, kind)
 			}
 			for _, c := range regexp.MustCompile("`case ([^`]+)`").FindAllStringSubmatch(why, -1) {
 				if !strings.Contains(cases, "\n=== "+c[1]+"\n") {
 					t.Errorf("%s: there is no case %q", id, c[1])
-				}
-			}
-			for _, n := range named {
-				if !tests[n[1]][n[2]] {
-					t.Errorf("%s: there is no test %s in package %s", id, n[2], n[1])
 				}
 			}
 		case "dropped", "later":
@@ -524,6 +523,42 @@ func TestPymilterRows(t *testing.T) {
 	if _, rows, _ := strings.Cut(doc, "\n## Row by row\n"); !strings.Contains(strings.Join(strings.Fields(rows), " "), want) {
 		t.Errorf("the count above the rows should be:\n%s", want)
 	}
+}
+
+func TestPymilterDefects(t *testing.T) {
+	_, table, _ := strings.Cut(readDoc(t, "docs/pymilter.md"), "\n## Defects that are not repeated\n")
+	tests, last := testsByPackage(t), ""
+	rows := regexp.MustCompile(`(?m)^\| (D-\d\d) \| ([^|]+) \| ([^|]+) \|$`).FindAllStringSubmatch(table, -1)
+	if n := strings.Count(table, "\n| D-"); len(rows) != n || n == 0 {
+		t.Errorf("%d of %d rows have three columns", len(rows), n)
+	}
+	for _, m := range rows {
+		if m[1] <= last {
+			t.Errorf("%s stands behind %s", m[1], last)
+		}
+		last = m[1]
+		if namedTests(t, m[1], m[3], tests) == 0 {
+			t.Errorf("%s: no test is named", m[1])
+		}
+	}
+	// Each of the twenty is there, or is said to come later.
+	for i := range 20 {
+		if id := fmt.Sprintf("D-%02d", i+1); !strings.Contains(table, id) {
+			t.Errorf("%s is missing", id)
+		}
+	}
+}
+
+// namedTests checks that the tests that a text names exist, and counts them.
+func namedTests(t *testing.T, id, text string, tests map[string]map[string]bool) int {
+	t.Helper()
+	named := regexp.MustCompile("`([A-Za-z]+)\\.((?:Test|Fuzz|Example)\\w*)`").FindAllStringSubmatch(text, -1)
+	for _, n := range named {
+		if !tests[n[1]][n[2]] {
+			t.Errorf("%s: there is no test %s in package %s", id, n[2], n[1])
+		}
+	}
+	return len(named)
 }
 
 // testsByPackage returns the names of all tests, whatever their build tags, by
