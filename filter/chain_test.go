@@ -506,7 +506,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestClasses(t *testing.T) {
+func TestD01Classes(t *testing.T) {
 	for _, tt := range []struct {
 		addr   string
 		macros map[string]string

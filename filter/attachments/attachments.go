@@ -32,7 +32,7 @@ type Options struct {
 	Sealed Action
 
 	// Archives bounds looking into archives.
-	Archives archive.Limits
+	Archives ArchiveLimits
 
 	// RejectFrom are domains of senders whose mail is refused where others' is
 	// changed: those that would rather know.
@@ -48,6 +48,10 @@ type Options struct {
 	// Warning; nil means DefaultNotice.
 	Notice *template.Template
 }
+
+// ArchiveLimits bound looking into archives: how deep, how many members, how many
+// bytes unpacked, how long.
+type ArchiveLimits = archive.Limits
 
 // A Rule is why a part is found.
 type Rule uint8

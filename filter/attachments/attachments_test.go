@@ -13,7 +13,6 @@ import (
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/attachments"
-	"github.com/gomilter/gomilter/internal/archive"
 	"github.com/gomilter/gomilter/message"
 	"github.com/gomilter/gomilter/miltertest"
 	"github.com/gomilter/gomilter/mta"
@@ -95,7 +94,7 @@ var pe = append([]byte("MZ"), append(bytes.Repeat([]byte{0}, 58), append([]byte{
 
 const text = "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: 8bit\n\ngr\xfc\xdfe \n"
 
-func TestWhatIsReplaced(t *testing.T) {
+func TestD09WhatIsReplaced(t *testing.T) {
 	inner := "From: a@example.com\nSubject: inner\nContent-Type: multipart/mixed; boundary=in\n\n--in\n" + text + "--in\n" + attached("run.scr", []byte("x")) + "--in--\n"
 	for _, tt := range []struct {
 		name, in string
@@ -218,7 +217,7 @@ func TestActions(t *testing.T) {
 		{"senders that would rather know", attachments.Options{RejectFrom: []string{"Example.ORG"}}, exe, "550 5.7.1 This message has an attachment that we do not accept", false, "", false},
 		{"encrypted archive", attachments.Options{}, multipart(text, attached("a.zip", encryptedZip())), "", false, `encrypted archive; "a.zip"`, true},
 		{"unlisted archive", attachments.Options{}, multipart(text, attached("a.cab", []byte("MSCF\x00\x00\x00\x00 and so on"))), "", false, `unlisted archive; "a.cab"`, true},
-		{"archive beyond a limit", attachments.Options{Archives: archive.Limits{Entries: 1}, Actions: map[attachments.Rule]attachments.Action{attachments.IsTooLarge: attachments.Tag}},
+		{"archive beyond a limit", attachments.Options{Archives: attachments.ArchiveLimits{Entries: 1}, Actions: map[attachments.Rule]attachments.Action{attachments.IsTooLarge: attachments.Tag}},
 			multipart(attached("a.zip", zipOf(map[string][]byte{"a": nil, "b": nil, "c": nil}))), "", false, `limit; "a.zip"`, true},
 		{"signed", attachments.Options{}, crlf("Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=s\n\n--s\n" + attached("a.exe", nil) + "--s\nContent-Type: application/pgp-signature\n\nxx\n--s--\n"), "", false, `name; "a.exe"`, true},
 		{"signed, and rejected", attachments.Options{Sealed: attachments.Reject}, crlf("Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=s\n\n--s\n" + attached("a.exe", nil) + "--s\nContent-Type: application/pgp-signature\n\nxx\n--s--\n"),
@@ -250,6 +249,20 @@ func encryptedZip() []byte {
 		}
 	}
 	return b
+}
+
+// The old system sent changed bodies with mixed line ends, and deleted header fields
+// counting from 0.
+func TestD14LineEndsAndIndexes(t *testing.T) {
+	in := crlf("X-One: 1\nContent-Type: application/octet-stream; name=a.exe\nContent-Transfer-Encoding: base64\nX-Two: 2\n\nTVo=\n")
+	r := newBench(t, attachments.Options{}).send(t, in)
+	raw := r.Raw()
+	if strings.Count(raw, "\n") != strings.Count(raw, "\r\n") || strings.Count(raw, "\r") != strings.Count(raw, "\r\n") {
+		t.Errorf("line ends are mixed: %q", raw)
+	}
+	if r.Header("X-One") != "1" || r.Header("X-Two") != "2" || r.Header("Content-Transfer-Encoding") != "" {
+		t.Errorf("header %q", raw[:strings.Index(raw, "\r\n\r\n")])
+	}
 }
 
 // Where the original cannot be kept nothing is changed: the client comes again.

@@ -21,6 +21,7 @@ func ExampleNew() {
 			attachments.IsUnlisted:  attachments.Quarantine,
 		},
 		RejectFrom: []string{"example.org"},
+		Archives:   attachments.ArchiveLimits{Depth: 3},
 		Notice:     template.Must(template.New("notice").Parse("{{.Name}} is gone: {{.Why}}. Ask for {{.Ref}}.\n")),
 	}
 	f, err := attachments.New("attachments", options)

@@ -72,7 +72,7 @@ func TestFilter(t *testing.T) {
 }
 
 // D-04, MIME-26: a charset that is not UTF-8 is no reason to lose a message.
-func TestOtherCharsets(t *testing.T) {
+func TestD04OtherCharsets(t *testing.T) {
 	for charset, text := range map[string]string{
 		"utf-16":       "\xff\xfe<\x00s\x00c\x00r\x00i\x00p\x00t\x00>\x00x\x00<\x00/\x00s\x00c\x00r\x00i\x00p\x00t\x00>\x00b\x00",
 		"windows-1251": "<p>\xcf\xf0\xe8</p><script>x</script>", "iso-2022-jp": "<p>\x1b$B$\"\x1b(B</p><script>x</script>", "unknown-8": "<p>\xff</p><script>x</script>",

@@ -92,7 +92,7 @@ func TestDiffHeaderMakesTheOtherHeader(t *testing.T) {
 				case 1:
 					to = append(to, headerOf(field.Draw(t, "more"))[0], f)
 				case 2:
-					to = append(to, headerOf(f.Name()+": new")[0])
+					to = append(to, headerOf(f.Name() + ": new")[0])
 				default:
 					to = append(to, f)
 				}
