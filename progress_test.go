@@ -27,8 +27,7 @@ func TestHookReturnsWhileProgressIsWritten(t *testing.T) {
 		p.offer()
 		p.write("E")
 		<-returned
-		p.expect("p")
-		if got := p.readPast(); got != "a" { // a slow machine may have time for more progress
+		if got := p.readPast(); got != "a" { // no progress where the hook returned before it, or several
 			t.Errorf("got %q", got)
 		}
 		p.write("Q")
