@@ -17,8 +17,8 @@ import (
 
 // A Chain runs filters in one process, in their order. What comes out is what the
 // same filters would give as separate milters of Postfix: a filter sees what those
-// before it made of the message, and the first that does not answer Continue
-// decides. Its fields may not be changed once it is in use; the zero value of each
+// before it made of the message, and the first that refuses, discards or
+// quarantines decides. Its fields may not be changed once it is in use; the zero value of each
 // but Steps is a working default.
 type Chain struct {
 	Steps   []Step
@@ -70,6 +70,7 @@ type Chain struct {
 	plan      plan
 	abandoned atomic.Int64
 	repeated  atomic.Int64
+	failures  failures
 	spools    sync.Pool
 }
 
@@ -176,6 +177,9 @@ func (c *Chain) Check() error {
 		if f.Message == nil && f.Needs.Actions != 0 {
 			bad("%q has no Message hook to edit in", f.Name)
 		}
+		if s.OnRepeat != RepeatTempFail && c.Originals == nil && s.Mode != Off {
+			bad("what happens when %q fails again and again takes a place for originals", f.Name)
+		}
 		if f.Needs.Originals && c.Originals == nil && s.Mode != Off {
 			bad("%q keeps originals, and the chain has no place for them", f.Name)
 		}
@@ -229,6 +233,7 @@ func (c *Chain) prepare() {
 			if s.OnRepeat == RepeatQuarantine {
 				p.edits |= milter.CanQuarantine
 			}
+			p.body = p.body || s.OnRepeat != RepeatTempFail
 		}
 		for st, names := range f.Needs.Macros {
 			for _, n := range names {
@@ -246,6 +251,10 @@ func (c *Chain) prepare() {
 	if c.Disagree == DropRefused && p.hooks.message {
 		p.edits |= milter.CanDeleteRcpt
 	}
+	if p.edits&milter.CanDeleteRcpt != 0 && c.Originals != nil {
+		p.body = true // a message that is left without recipients is kept
+	}
+	p.header = p.header || p.body
 	if len(wanted) > 0 {
 		p.macros = maps.Clone(wanted)
 		for st, own := range ownMacros {

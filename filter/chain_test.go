@@ -492,7 +492,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	}{
 		{"edits, then signs", []filter.Step{{Filter: edits}, {Filter: signs}}, ""},
 		{"signs, then edits", []filter.Step{{Filter: signs}, {Filter: edits}}, `"edits" edits what "signs" has signed`},
-		{"signs, then edits in report mode", []filter.Step{{Filter: signs}, {Filter: edits, Mode: filter.Off}}, ""},
+		{"signs, then edits, switched off", []filter.Step{{Filter: signs}, {Filter: edits, Mode: filter.Off}}, ""},
 		{"no filter", []filter.Step{{}}, "step 1 has no filter"},
 		{"no name", []filter.Step{{Filter: &filter.Filter{}}}, "has no name"},
 		{"two of a name", []filter.Step{{Filter: edits}, {Filter: edits}}, `two filters are called "edits"`},

@@ -37,14 +37,14 @@ func (v *conversation) body(_ context.Context, b []byte) milter.BodyReply {
 func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply {
 	v.begin()
 	m := v.m
-	v.macros(milter.StageEnd)
+	v.note(milter.StageEnd)
 	if m.received.Body == nil && v.chain.plan.body {
 		m.received.Body = strings.NewReader("")
 	}
 	m.expl.Size = m.received.size()
-	switch {
-	case v.held != nil:
-		return v.refuse(milter.StageEnd, v.held.refusal)
+	switch refusal := v.refusal(); {
+	case refusal != nil:
+		return v.refuse(milter.StageEnd, refusal)
 	case m.spoolErr != nil:
 		v.chain.log().Error("message cannot be stored", "conn", v.conn.ID, "queue", m.queueID, "err", m.spoolErr)
 		return v.refuse(milter.StageEnd, milter.TempFail(452, "4.3.1", "Message cannot be stored now, please try again later"))
@@ -77,7 +77,9 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 			if !applies {
 				continue
 			}
-			o.Edits = edits.list
+			if o.Edits = edits.list; edits.hold != nil && r != nil {
+				o.Decision = "quarantine"
+			}
 		}
 		v.m.expl.Filters = append(v.m.expl.Filters, o.done())
 		refusal, refused := r.(*milter.Refusal)
@@ -109,18 +111,19 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 // deliver ends the message well: the MTA is told what the filters changed.
 func (v *conversation) deliver(ctx context.Context, e *milter.Edits) milter.EndReply {
 	m := v.m
+	if m.editor != nil && len(m.editor.Envelope().Rcpts) == 0 && v.chain.Originals != nil {
+		// It goes to nobody, and nobody is told.
+		log := v.chain.log().With("conn", v.conn.ID, "queue", m.queueID)
+		kept, err := m.keep(ctx, v.conn, quarantine.Entry{Filter: "chain", Reason: "no recipient is left"})
+		if err != nil {
+			log.Error("message without recipients cannot be kept", "err", err)
+			return v.refuse(milter.StageEnd, milter.TempFail(452, "4.3.1", "Message cannot be stored now, please try again later"))
+		}
+		log.Warn("message has no recipient left", "kept", kept.Ref)
+	}
 	if err := m.send(e, v.session.MTA()); err != nil {
 		v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", m.queueID, "err", err)
 		return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later"))
-	}
-	if m.editor != nil && len(m.editor.Envelope().Rcpts) == 0 {
-		// It goes to nobody, and nobody is told.
-		log := v.chain.log().With("conn", v.conn.ID, "queue", m.queueID)
-		if e, err := m.keep(ctx, v.conn, quarantine.Entry{Filter: "chain", Reason: "no recipient is left"}); err == nil {
-			log.Warn("message has no recipient left", "kept", e.Ref)
-		} else {
-			log.Warn("message has no recipient left", "err", err)
-		}
 	}
 	m.expl.Verdict, m.expl.Quarantine = "accept", m.quarantine
 	v.finish(milter.StageEnd)
@@ -150,7 +153,7 @@ func (m *mail) send(e *milter.Edits, kind milter.MTA) error {
 		if err := e.ReplaceBody(&bodyReader{io.NewSectionReader(body, 0, body.Size()), m}); err != nil {
 			return err
 		}
-		list = append(list, edit.Edit{Action: edit.ReplaceBody, Size: body.Size()})
+		list, m.sending = append(list, edit.Edit{Action: edit.ReplaceBody, Size: body.Size()}), true
 	}
 	m.expl.Edits = append(m.expl.Edits, list...)
 	return nil

@@ -24,16 +24,28 @@ type conversation struct {
 	connDone []bool                    // steps that accepted the connection
 	mailDone []bool                    // or the message
 	early    []Outcome                 // at connect and HELO
+	macros   map[string]string         // of connect and HELO
+	pass     int                       // after a failure at connect or HELO, the next message passes by the steps from the pass-th on; 0 for none
 }
 
 // A hold is a refusal that waits for RCPT.
 type hold struct {
 	refusal *milter.Refusal
 	stage   milter.Stage
+	failed  bool // it stands for a filter that failed
 }
 
-// early reports whether AUTH cancels the refusal.
+// early reports whether the refusal is the connection's.
 func (h *hold) early() bool { return h.stage < milter.StageMail }
+
+// refusal returns what recipients are told, nil when nothing is held or AUTH
+// cancels it for this message.
+func (v *conversation) refusal() *milter.Refusal {
+	if v.held == nil || v.m.exempt && v.held.early() && !v.held.failed {
+		return nil
+	}
+	return v.held.refusal
+}
 
 // start sets the time that the hooks of a stage have.
 func (v *conversation) start(d time.Duration) { v.deadline = time.Now().Add(d) }
@@ -48,10 +60,17 @@ func (v *conversation) begin() {
 		v.meet(&milter.Client{Family: milter.FamilyUnknown})
 	}
 	clear(v.mailDone)
+	if v.pass > 0 {
+		for i := v.pass - 1; i < len(v.mailDone); i++ {
+			v.mailDone[i] = true
+		}
+		v.pass = 0
+	}
 	if v.held != nil && !v.held.early() {
 		v.held = nil
 	}
-	v.m = &mail{chain: v.chain, class: v.conn.class(&v.chain.Network), macros: make(map[string]string)}
+	v.m = &mail{chain: v.chain, class: v.conn.class(&v.chain.Network), macros: make(map[string]string), facts: new(facts)}
+	maps.Copy(v.m.macros, v.macros)
 	v.m.now = &v.m.received
 	v.m.received.options = &v.chain.MIME
 	v.m.expl = v.newExplanation()
@@ -85,8 +104,7 @@ func (v *conversation) drop(m **mail) {
 // copy.
 func (v *conversation) leave() {
 	c := *v.conn
-	c.facts = new(facts)
-	*c.facts = maps.Clone(*v.conn.facts)
+	c.facts = v.conn.facts.clone()
 	v.conn = &c
 	old := v.m
 	if old == nil {
@@ -94,21 +112,30 @@ func (v *conversation) leave() {
 	}
 	old.shared = true
 	v.m = &mail{chain: old.chain, class: old.class, user: old.user, queueID: old.queueID, macros: maps.Clone(old.macros),
-		from: old.from, rcpts: slices.Clone(old.rcpts), facts: maps.Clone(old.facts), editor: old.editor, spoolErr: old.spoolErr, expl: old.expl,
+		from: old.from, rcpts: slices.Clone(old.rcpts), facts: old.facts.clone(), editor: old.editor, before: old.before,
+		spoolErr: old.spoolErr, expl: old.expl, kept: old.kept, exempt: old.exempt, quarantine: old.quarantine,
 		received: Message{Header: slices.Clone(old.received.Header), Body: old.received.Body, options: old.received.options}}
 	if v.m.now = &v.m.received; old.now != &old.received {
 		v.m.now = &Message{Header: slices.Clone(old.now.Header), Body: old.now.Body, options: old.now.options}
 	}
 }
 
-// macros takes note of the macros that filters name for a stage.
-func (v *conversation) macros(st milter.Stage) {
+// note takes note of the macros that filters name for a stage.
+func (v *conversation) note(st milter.Stage) {
+	to := &v.macros
+	if st >= milter.StageMail {
+		to = &v.m.macros
+		v.m.queueID = v.session.QueueID()
+	}
 	for _, name := range v.chain.plan.names[st] {
-		if value, ok := v.session.Macro(name); ok {
-			v.m.macros[bareMacro(name)] = value
+		value, ok := v.session.Macro(name)
+		if *to == nil {
+			*to = make(map[string]string)
+		}
+		if (*to)[bareMacro(name)] = value; !ok {
+			delete(*to, bareMacro(name))
 		}
 	}
-	v.m.queueID = v.session.QueueID()
 }
 
 // ask runs a hook and fills in what came of it. The reply is nil where it does not
@@ -149,7 +176,7 @@ func (v *conversation) failed(ctx context.Context, s *Step, o *Outcome, fail *Fa
 	if s.Mode == Report {
 		return nil
 	}
-	if v.keepFailed(ctx, fail) {
+	if v.keepFailed(ctx, fail, s.OnRepeat) {
 		switch s.OnRepeat {
 		case RepeatQuarantine:
 			reason := "filter " + fail.Filter + " failed on it again and again"
@@ -200,13 +227,15 @@ func (v *conversation) finish(st milter.Stage) {
 		x.Envelope = m.envelope()
 	}
 	x.MS = float64(time.Since(x.Time).Microseconds()) / 1000
+	v.m, v.sent = nil, m
+	if !m.sending {
+		v.drop(&v.sent)
+	}
 	if v.chain.Explain != nil {
 		v.chain.Explain(x)
 	} else {
 		v.chain.log().Info("message", "explanation", x)
 	}
-	v.m = nil
-	v.sent = m
 }
 
 // abort is told that the client left or reset in the middle of a message.

@@ -22,6 +22,7 @@ func (v *conversation) meet(c *milter.Client) {
 
 func (v *conversation) connect(ctx context.Context, c *milter.Client) milter.ConnectReply {
 	v.meet(c)
+	v.note(milter.StageConnect)
 	r := v.askEarly(ctx, milter.StageConnect, func(f *Filter, c *Connection) hook {
 		if f.Connect == nil {
 			return nil
@@ -39,6 +40,7 @@ func (v *conversation) helo(ctx context.Context, name []byte) milter.HeloReply {
 		v.meet(&milter.Client{Family: milter.FamilyUnknown})
 	}
 	v.conn.Helo = string(name)
+	v.note(milter.StageHelo)
 	r := v.askEarly(ctx, milter.StageHelo, func(f *Filter, c *Connection) hook {
 		if f.Helo == nil {
 			return nil
@@ -51,12 +53,13 @@ func (v *conversation) helo(ctx context.Context, name []byte) milter.HeloReply {
 	return milter.Continue
 }
 
+// maxEarly bounds what the explanations of a connection's messages tell of connect
+// and HELO, which a client may repeat for ever.
+const maxEarly = 50
+
 // askEarly asks the filters about the connection; it returns a refusal to be told
 // at once, or nil.
 func (v *conversation) askEarly(ctx context.Context, st milter.Stage, bind func(*Filter, *Connection) hook) *milter.Refusal {
-	if v.held != nil && v.held.early() {
-		return nil
-	}
 	v.start(v.chain.stageTimeout())
 	for i, s := range v.chain.plan.steps {
 		if v.connDone[i] || !s.asksOf(v.conn.class(&v.chain.Network)) {
@@ -74,21 +77,21 @@ func (v *conversation) askEarly(ctx context.Context, st milter.Stage, bind func(
 		}
 		r := v.ask(ctx, s, st, o, h)
 		refusal, refused := r.(*milter.Refusal)
-		if refused && v.chain.Submission {
+		failed := o.Failed != ""
+		if refused && v.chain.Submission && !failed {
 			o.note("refusals at " + st.String() + " do not apply to submission")
+			refused = false
 		}
-		if done := o.done(); done.says() {
+		if done := o.done(); done.says() && len(v.early) < maxEarly {
 			v.early = append(v.early, done)
 		}
 		switch {
 		case r == acceptAll:
-			for j := range v.connDone {
-				v.connDone[j] = true
-			}
+			v.pass = i + 1
 			return nil
 		case r == milter.Reply(milter.AcceptConnection):
 			v.connDone[i] = true
-		case !refused || v.chain.Submission:
+		case !refused:
 		case v.chain.Immediate && refusal.Code() != 421 && (st == milter.StageHelo || refusal.Temporary()):
 			// Postfix tells the client at MAIL, when the turn comes to this filter.
 			if v.standing == nil {
@@ -99,9 +102,9 @@ func (v *conversation) askEarly(ctx context.Context, st milter.Stage, bind func(
 		case v.chain.Immediate:
 			v.begin()
 			return v.refuse(st, refusal)
-		default:
-			v.held = &hold{refusal, st}
-			return nil
+		case v.held == nil || !v.held.early():
+			// The others are asked all the same: AUTH may cancel this.
+			v.held = &hold{refusal, st, failed}
 		}
 	}
 	return nil

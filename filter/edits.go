@@ -139,8 +139,9 @@ func (e *Edits) ReplaceBody(body io.Reader) error {
 }
 
 // Tree returns a copy of the message's MIME structure whose parts may be changed,
-// in the order of those of Transaction.Message. What changes in its own header,
-// and in the body as a whole, becomes edits; ReplaceBody comes after it.
+// in the order of those of Transaction.Message, until the hook returns. What changes
+// in its own header, and in the body as a whole, becomes edits. They come before
+// those of the other methods, which are not to name the same fields of the header.
 func (e *Edits) Tree() (*message.Tree, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -209,11 +210,16 @@ func (e *Edits) allowed(need milter.Actions) error {
 	return nil
 }
 
-// close makes every later call return milter.ErrEnded.
+// close makes every later call return milter.ErrEnded, and gives the copy of the
+// tree back.
 func (e *Edits) close() {
 	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.over = true
-	e.mu.Unlock()
+	if e.tree != nil {
+		e.tree.Close()
+		e.tree = nil
+	}
 }
 
 // prepare makes of what was asked for a list of edits, and reads the new body. It
@@ -224,7 +230,6 @@ func (e *Edits) prepare() error {
 	m := e.m
 	e.newBody = m.now.Body
 	if t := e.tree; t != nil {
-		defer t.Close()
 		if t.HeaderEdited() {
 			e.list = append(e.list, edit.DiffHeader(edit.Postfix, m.now.Header, t.Header(), 0)...)
 		}
@@ -303,7 +308,8 @@ func (e *Edits) commit() error {
 // edit returns the editor of the message, whose ways are Postfix's.
 func (m *mail) edit() *edit.Editor {
 	if m.editor == nil {
-		m.editor = edit.New(edit.Postfix, message.Message{Header: m.received.Header, Break: []byte("\r\n")}, message.Field{}, m.envelope())
+		m.editor = edit.New(edit.Postfix, message.Message{Header: m.received.Header, Break: []byte("\r\n")}, message.Field{}, edit.Envelope{})
+		m.editor.SetEnvelope(m.envelope()) // each recipient that the MTA told of, however alike
 		m.before = m.editor.Envelope()
 	}
 	return m.editor

@@ -7,17 +7,19 @@ import (
 )
 
 func (v *conversation) mail(ctx context.Context, c *milter.Mail) milter.MailReply {
+	if v.m != nil { // the server ended it by a limit of its own
+		v.abort(ctx)
+	}
 	v.begin()
 	m := v.m
 	m.from = newPath(c.Raw(), c.Address(), c.Local(), c.Domain(), c.RawParams())
-	v.macros(milter.StageMail)
+	v.note(milter.StageMail)
 	m.user, _ = v.session.Macro("{auth_authen}")
 	if kind, _ := v.session.Macro("{auth_type}"); m.user != "" || kind != "" {
-		m.class = Authenticated
-		if v.held != nil && v.held.early() {
+		m.class, m.exempt = Authenticated, true
+		if v.held != nil && v.held.early() && !v.held.failed {
 			m.expl.Filters = append(m.expl.Filters, Outcome{Name: "chain", Stage: milter.StageMail.String(), Decision: "continue",
 				Why: "the client is authenticated: the refusal at " + v.held.stage.String() + " does not apply"})
-			v.held = nil
 		}
 	}
 	r := v.askEnvelope(ctx, milter.StageMail, func(f *Filter, t *Transaction) hook {
@@ -35,7 +37,7 @@ func (v *conversation) mail(ctx context.Context, c *milter.Mail) milter.MailRepl
 	case v.chain.Immediate:
 		return v.refuse(milter.StageMail, refusal)
 	default:
-		v.held = &hold{refusal, milter.StageMail}
+		v.held = &hold{refusal, milter.StageMail, false}
 	}
 	return milter.Continue
 }
@@ -43,11 +45,9 @@ func (v *conversation) mail(ctx context.Context, c *milter.Mail) milter.MailRepl
 func (v *conversation) rcpt(ctx context.Context, c *milter.Rcpt) milter.RcptReply {
 	v.begin()
 	to := newPath(c.Raw(), c.Address(), c.Local(), c.Domain(), c.RawParams())
-	v.macros(milter.StageRcpt)
-	var refusal *milter.Refusal
-	if v.held != nil {
-		refusal = v.held.refusal
-	} else {
+	v.note(milter.StageRcpt)
+	refusal := v.refusal()
+	if refusal == nil {
 		r := v.askEnvelope(ctx, milter.StageRcpt, func(f *Filter, t *Transaction) hook {
 			if f.Rcpt == nil {
 				return nil
@@ -69,7 +69,7 @@ func (v *conversation) rcpt(ctx context.Context, c *milter.Rcpt) milter.RcptRepl
 
 func (v *conversation) data(ctx context.Context) milter.DataReply {
 	v.begin()
-	v.macros(milter.StageData)
+	v.note(milter.StageData)
 	r := v.askEnvelope(ctx, milter.StageData, func(f *Filter, t *Transaction) hook {
 		if f.Data == nil {
 			return nil
@@ -89,7 +89,7 @@ func (v *conversation) data(ctx context.Context) milter.DataReply {
 // askEnvelope asks the filters about a step of the envelope. It returns a refusal
 // or milter.Discard, from the first filter that decides, or nil.
 func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, bind func(*Filter, *Transaction) hook) milter.Reply {
-	if v.held != nil {
+	if v.refusal() != nil {
 		return nil
 	}
 	v.start(v.chain.stageTimeout())
@@ -113,8 +113,8 @@ func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, bind fu
 		case nil, milter.Reply(milter.Continue):
 		case milter.Reply(milter.AcceptMessage):
 			v.mailDone[i] = true
-		case acceptAll:
-			for j := range v.mailDone {
+		case acceptAll: // as the filters before left it
+			for j := i; j < len(v.mailDone); j++ {
 				v.mailDone[j] = true
 			}
 			return nil
@@ -129,5 +129,5 @@ func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, bind fu
 func (v *conversation) view(o *Outcome) *Transaction {
 	c := *v.conn
 	c.note = o.note
-	return &Transaction{&c, v.m, o.Name}
+	return &Transaction{&c, v.m, o.Name, o.Report}
 }

@@ -60,7 +60,7 @@ type Recipient struct {
 type Outcome struct {
 	Name     string      `json:"name"`
 	Stage    string      `json:"stage"`
-	Decision string      `json:"decision"` // accept, continue, reject, tempfail, discard, quarantine, failed, skipped
+	Decision string      `json:"decision"` // accept, continue, reject, tempfail, discard, quarantine, failed
 	Report   bool        `json:"report,omitempty"`
 	Why      string      `json:"why,omitempty"`
 	Failed   string      `json:"failed,omitempty"`

@@ -1,15 +1,38 @@
 package filter
 
-import "reflect"
+import (
+	"maps"
+	"reflect"
+	"sync"
+)
 
-// facts are what filters tell each other, one value of a type.
-type facts map[reflect.Type]any
+// facts are what filters tell each other, one value of a type. A hook that was
+// abandoned may still tell some while the chain goes on with a copy.
+type facts struct {
+	mu sync.Mutex
+	m  map[reflect.Type]any
+}
 
 func (f *facts) set(v any) {
-	if *f == nil {
-		*f = make(facts)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.m == nil {
+		f.m = make(map[reflect.Type]any)
 	}
-	(*f)[reflect.TypeOf(v)] = v
+	f.m[reflect.TypeOf(v)] = v
+}
+
+func (f *facts) get(t reflect.Type) (any, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v, ok := f.m[t]
+	return v, ok
+}
+
+func (f *facts) clone() *facts {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &facts{m: maps.Clone(f.m)}
 }
 
 // A Holder holds facts: a [Connection] for its length, a [Transaction] for one
@@ -17,7 +40,7 @@ func (f *facts) set(v any) {
 type Holder interface{ held() *facts }
 
 func (c *Connection) held() *facts  { return c.facts }
-func (t *Transaction) held() *facts { return &t.m.facts }
+func (t *Transaction) held() *facts { return t.m.facts }
 
 // Tell leaves a fact for the filters that come later, in place of one of the same
 // type. Its type is best a struct of its own, in a package that both import.
@@ -26,9 +49,9 @@ func Tell[T any](h Holder, fact T) { h.held().set(fact) }
 // Told returns the fact of a type and whether there is one. A Transaction has
 // those of its Connection too.
 func Told[T any](h Holder) (fact T, ok bool) {
-	v, ok := (*h.held())[reflect.TypeFor[T]()]
+	v, ok := h.held().get(reflect.TypeFor[T]())
 	if t, isT := h.(*Transaction); !ok && isT {
-		v, ok = (*t.Connection.facts)[reflect.TypeFor[T]()]
+		v, ok = t.Connection.facts.get(reflect.TypeFor[T]())
 	}
 	if !ok {
 		return fact, false

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/quarantine"
@@ -21,6 +22,9 @@ var ErrNoStore = errors.New("filter: the chain keeps no originals")
 // Where it returns an error the message must not be changed: return the error.
 func (t *Transaction) Keep(ctx context.Context, reason string) (ref string, err error) {
 	m := t.m
+	if t.report {
+		return newRef(), nil // nothing is changed, either
+	}
 	if m.kept != "" {
 		return m.kept, nil
 	}
@@ -73,7 +77,7 @@ const repeats = 3
 
 // keepFailed keeps a message on which a filter failed, and reports whether its
 // content has failed often enough for OnRepeat.
-func (v *conversation) keepFailed(ctx context.Context, f *Failure) bool {
+func (v *conversation) keepFailed(ctx context.Context, f *Failure, policy OnRepeat) bool {
 	if v.chain.Originals == nil || v.m == nil || f.Stage != milter.StageEnd || !v.chain.plan.body {
 		return false
 	}
@@ -83,13 +87,50 @@ func (v *conversation) keepFailed(ctx context.Context, f *Failure) bool {
 		log.Error("failed message cannot be kept", "err", err)
 		return false
 	}
-	n := v.chain.Originals.Failures(e.SHA256)
+	n := v.chain.failures.count(ctx, v.chain.Originals, f.Filter, e)
 	log.Warn("failed message kept", "ref", e.Ref, "times", n)
 	if n < repeats {
 		return false
 	}
 	v.chain.repeated.Add(1)
 	return true
+}
+
+// failures counts how often each filter failed on a content. What an earlier
+// process counted is found in the store.
+type failures struct {
+	mu sync.Mutex
+	n  map[failure]int
+}
+
+type failure struct {
+	filter string
+	digest [32]byte
+}
+
+// maxFailures bounds what is counted; then counting begins anew, from the store.
+const maxFailures = 10_000
+
+// count counts the failure that e was kept for, and returns how many there were.
+func (f *failures) count(ctx context.Context, s *quarantine.Store, filter string, e quarantine.Entry) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := failure{filter, e.SHA256}
+	if n, ok := f.n[key]; ok {
+		f.n[key] = n + 1
+		return n + 1
+	}
+	if f.n == nil || len(f.n) >= maxFailures {
+		f.n = make(map[failure]int)
+	}
+	n := 0
+	for old, err := range s.List(ctx) {
+		if err == nil && old.Failed && old.Filter == filter && old.SHA256 == e.SHA256 {
+			n++
+		}
+	}
+	f.n[key] = max(n, 1)
+	return f.n[key]
 }
 
 // Repeated returns how many messages failed for the third time or more.

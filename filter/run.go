@@ -17,6 +17,9 @@ var (
 	ErrPanic = errors.New("hook panicked")
 	// ErrTime is in the error of a hook that overstayed its time.
 	ErrTime = errors.New("hook did not return in time")
+	// ErrBusy says that a hook was not called, because too many that overstayed their
+	// time still run.
+	ErrBusy = errors.New("too many hooks did not return")
 	// ErrNoReply is the error of a hook that returned neither a reply nor an error.
 	ErrNoReply = errors.New("hook returned no reply")
 )
@@ -46,6 +49,12 @@ func (v *conversation) run(ctx context.Context, s *Step, st milter.Stage, hook f
 	left := time.Until(v.deadline)
 	if s.Timeout > 0 {
 		left = min(left, s.Timeout)
+	}
+	switch {
+	case left <= 0: // the filters before took it all
+		return nil, &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrTime}
+	case v.chain.tooManyAbandoned():
+		return nil, &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrBusy}
 	}
 	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
@@ -110,7 +119,7 @@ func judge(r milter.Reply) error {
 	case nil:
 		return ErrNoReply
 	case *milter.Refusal:
-		if r == nil {
+		if r == nil || r.Code() == 0 {
 			return ErrNoReply
 		}
 		return r.Err()

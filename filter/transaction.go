@@ -16,6 +16,7 @@ type Transaction struct {
 	*Connection
 	m      *mail
 	filter string // its name
+	report bool   // nothing that it does counts
 }
 
 // A mail is what the filters of a chain share of a message.
@@ -32,11 +33,13 @@ type mail struct {
 	old        []*Message // what it was before
 	editor     *edit.Editor
 	before     edit.Envelope // that the editor began with
-	facts      facts
+	facts      *facts
 	spools     []*message.Spool
 	spoolErr   error
 	quarantine *string
 	kept       string // reference of the original
+	exempt     bool   // authenticated: what was held at connect and HELO does not apply
+	sending    bool   // the new body is on its way
 	expl       *Explanation
 	shared     bool // an abandoned hook may still look at it
 }
@@ -156,7 +159,7 @@ func (m *mail) close() error {
 		return nil
 	}
 	var errs []error
-	for _, v := range append(m.old, m.now) {
+	for _, v := range append(m.old, m.now, &m.received) {
 		if v != nil && v.tree != nil {
 			errs = append(errs, v.tree.Close())
 			v.tree = nil

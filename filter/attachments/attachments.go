@@ -297,19 +297,24 @@ func tagText(x finding) string {
 func (f *finder) look(ctx context.Context, p *message.Part) ([]finding, error) {
 	names := p.Names()
 	shown := show(p.Filename())
+	var found []finding
 	for _, n := range names {
 		if ext := f.ext.find(n.Value); ext != "" {
 			if shown == "" || f.ext.find(p.Filename()) == "" {
 				shown = show(n.Value)
 			}
-			return []finding{{rule: ByName, Warning: Warning{Rule: ByName, Name: shown, Why: fmt.Sprintf("its name ends in .%s", ext)}}}, nil
+			found = append(found, finding{rule: ByName, Warning: Warning{Rule: ByName, Name: shown, Why: fmt.Sprintf("its name ends in .%s", ext)}})
+			break
 		}
+	}
+	if len(found) > 0 && f.decided(ByName) {
+		return found, nil
 	}
 	if shown == "" {
 		shown = p.MediaType() + " without a name"
 	}
 	if strings.HasPrefix(p.MediaType(), "text/") && len(names) == 0 {
-		return nil, nil // what clients show, and do not save
+		return found, nil // what clients show, and do not save
 	}
 	head := make([]byte, headSize)
 	n, err := io.ReadFull(p.Open(), head)
@@ -318,10 +323,14 @@ func (f *finder) look(ctx context.Context, p *message.Part) ([]finding, error) {
 	}
 	head = head[:n]
 	if why := program(head); why != "" {
-		return []finding{{rule: ByContent, Warning: Warning{Rule: ByContent, Name: shown, Why: "it is a " + why}}}, nil
+		return append(found, finding{rule: ByContent, Warning: Warning{Rule: ByContent, Name: shown, Why: "it is a " + why}}), nil
 	}
-	return f.lookInto(ctx, p, shown, names)
+	inside, err := f.lookInto(ctx, p, shown, names)
+	return append(found, inside...), err
 }
+
+// decided reports whether no other rule could have a stricter action.
+func (f *finder) decided(r Rule) bool { return f.actions[r] >= slices.Max(f.actions[:]) }
 
 // spools lend room for unpacked parts.
 var spools = sync.Pool{New: func() any { return message.NewSpool(0, "") }}

@@ -52,10 +52,10 @@ func (o FilterOptions) message(ctx context.Context, t *filter.Transaction, e *fi
 			s.Close()
 		}
 	}()
-	i, sealed := 0, false
+	i, sealed, room := 0, false, int64(1<<20)
 	for p := range tree.Parts() {
 		if p.IsLeaf() {
-			clean, report, err := o.clean(p)
+			clean, report, err := o.clean(p, room)
 			switch {
 			case err != nil:
 				return nil, err
@@ -70,6 +70,9 @@ func (o FilterOptions) message(ctx context.Context, t *filter.Transaction, e *fi
 					changed = make(map[int]*message.Spool)
 				}
 				changed[i] = clean
+				if room -= clean.Size(); room <= 0 {
+					room = -1
+				}
 			}
 		}
 		i++
@@ -104,7 +107,9 @@ func (o FilterOptions) message(ctx context.Context, t *filter.Transaction, e *fi
 }
 
 // clean returns a part's text without active content, when it is HTML and has any.
-func (o FilterOptions) clean(p *message.Part) (*message.Spool, Report, error) {
+//
+// room is how many bytes of it stay in memory, none if it is negative.
+func (o FilterOptions) clean(p *message.Part, room int64) (*message.Spool, Report, error) {
 	kind := p.MediaType()
 	if kind == "text/plain" && len(p.Names()) == 0 {
 		return nil, Report{}, nil
@@ -123,7 +128,7 @@ func (o FilterOptions) clean(p *message.Part) (*message.Spool, Report, error) {
 	}
 	ro := o.Remove
 	ro.Charset, ro.XML = p.Charset(), strings.HasSuffix(kind, "+xml")
-	s := message.NewSpool(0, "")
+	s := message.NewSpool(room, "")
 	report, err := Remove(s, p.Open(), ro)
 	if err != nil || report.Total == 0 {
 		s.Close()

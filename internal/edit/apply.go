@@ -117,6 +117,15 @@ func normal(b []byte) []byte {
 	return out
 }
 
+// SetEnvelope puts another envelope in the place of that which New was given, and
+// leaves every recipient in it.
+func (ed *Editor) SetEnvelope(env Envelope) {
+	ed.env = Envelope{From: env.From, FromArgs: slices.Clone(env.FromArgs)}
+	for _, r := range env.Rcpts {
+		ed.env.Rcpts = append(ed.env.Rcpts, Rcpt{r.Address, slices.Clone(r.Args)})
+	}
+}
+
 // Begin starts the end of message of the next filter, whose values carry their
 // leading space or not (HDR_LEADSPC).
 func (ed *Editor) Begin(leadingSpace bool) {

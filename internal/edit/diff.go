@@ -188,9 +188,13 @@ func DiffEnvelope(from, to Envelope) []Edit {
 	var edits []Edit
 	if from.From != to.From || !slices.Equal(from.FromArgs, to.FromArgs) {
 		e := Edit{Action: ChangeFrom, Address: "<" + to.From + ">"}
-		if !slices.Equal(from.FromArgs, to.FromArgs) {
-			e.Args = strings.Join(to.FromArgs, " ")
+		var args []string // those of the client stay by themselves
+		for _, a := range to.FromArgs {
+			if !slices.Contains(from.FromArgs, a) {
+				args = append(args, a)
+			}
 		}
+		e.Args = strings.Join(args, " ")
 		edits = append(edits, e)
 	}
 	left := slices.Clone(to.Rcpts)
