@@ -214,6 +214,8 @@ func TestActions(t *testing.T) {
 		{"ignore", attachments.Options{Actions: map[attachments.Rule]attachments.Action{attachments.ByName: attachments.Ignore}}, exe, "", false, "", false},
 		{"no extension", attachments.Options{Extensions: []string{}}, exe, "", false, "", false},
 		{"own extension", attachments.Options{Extensions: []string{".exe"}, Actions: map[attachments.Rule]attachments.Action{attachments.ByName: attachments.Reject}}, exe, "550 5.7.1 This message has an attachment that we do not accept", false, "", false},
+		{"the stricter of two rules", attachments.Options{Actions: map[attachments.Rule]attachments.Action{attachments.ByName: attachments.Tag, attachments.ByContent: attachments.Reject}},
+			multipart(text, attached("a.exe", pe)), "550 5.7.1 This message has an attachment that we do not accept", false, "", false},
 		{"senders that would rather know", attachments.Options{RejectFrom: []string{"Example.ORG"}}, exe, "550 5.7.1 This message has an attachment that we do not accept", false, "", false},
 		{"encrypted archive", attachments.Options{}, multipart(text, attached("a.zip", encryptedZip())), "", false, `encrypted archive; "a.zip"`, true},
 		{"unlisted archive", attachments.Options{}, multipart(text, attached("a.cab", []byte("MSCF\x00\x00\x00\x00 and so on"))), "", false, `unlisted archive; "a.cab"`, true},
