@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,7 +44,8 @@ type Chain struct {
 	EndTimeout   time.Duration // of all Message hooks together; 0 means 225 s
 
 	// MaxAbandoned is how many hooks that overstayed their time may still run;
-	// 0 means 100. While there are as many, messages are answered tempfail.
+	// 0 means 100, less than 0 no limit. While there are as many, no hook is called,
+	// which counts as its failure, and messages are answered tempfail.
 	MaxAbandoned int
 
 	// Memory is how many bytes of a body are kept in memory, the rest in a temporary
@@ -62,12 +64,17 @@ type Chain struct {
 	// called from the goroutines of connections; nil means that Log is told.
 	Explain func(*Explanation)
 
+	// NewRef names explanations; nil means ten random letters. Tests that compare
+	// whole replies set it.
+	NewRef func() string
+
 	// Log is where the chain tells what it can tell nobody else; nil means
 	// slog.Default().
 	Log *slog.Logger
 
 	once      sync.Once
 	plan      plan
+	wrong     error // what Check said
 	abandoned atomic.Int64
 	repeated  atomic.Int64
 	failures  failures
@@ -87,6 +94,7 @@ type Step struct {
 	OnRepeat OnRepeat
 
 	// Timeout is how long one hook may take; 0 means as long as the stage has left.
+	// Then its context ends, and half a second later it is abandoned.
 	Timeout time.Duration
 
 	// Classes are those of the messages that the filter is asked about; nil means all.
@@ -113,7 +121,15 @@ const (
 var modeNames = [...]string{"on", "report", "off"}
 
 // String returns the mode as in configurations.
-func (m Mode) String() string { return modeNames[m] }
+func (m Mode) String() string { return name(modeNames[:], int(m)) }
+
+// name returns the name of a value, also of one that there is not.
+func name(names []string, i int) string {
+	if i < len(names) {
+		return names[i]
+	}
+	return "invalid"
+}
 
 // OnError is what happens to a message on which a filter fails.
 type OnError uint8
@@ -129,7 +145,7 @@ const (
 var onErrorNames = [...]string{"tempfail", "reject", "accept", "skip"}
 
 // String returns the policy as in configurations.
-func (o OnError) String() string { return onErrorNames[o] }
+func (o OnError) String() string { return name(onErrorNames[:], int(o)) }
 
 // A Disagreement is what happens where a message is refused for some recipients.
 type Disagreement uint8
@@ -152,6 +168,12 @@ func (c *Chain) Check() error {
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%w: %s", ErrChain, fmt.Sprintf(format, args...)))
 	}
+	if c.Disagree > TempFailAll {
+		bad("Disagree is %d", c.Disagree)
+	}
+	if c.StageTimeout < 0 || c.EndTimeout < 0 {
+		bad("a time is negative")
+	}
 	seen := make(map[string]bool)
 	signs := ""
 	for i, s := range c.Steps {
@@ -166,6 +188,16 @@ func (c *Chain) Check() error {
 			bad("two filters are called %q", f.Name)
 		}
 		seen[f.Name] = true
+		switch {
+		case s.Mode > Off || s.OnError > ErrorSkip || s.OnRepeat > RepeatSkip || f.Kind > Signs:
+			bad("%q has a Mode, OnError, OnRepeat or Kind that there is not", f.Name)
+		case s.Classes != nil && len(s.Classes) == 0:
+			bad("%q is asked about no class of messages", f.Name)
+		case slices.ContainsFunc(s.Classes, func(c Class) bool { return c > Authenticated }):
+			bad("%q is asked about a class that there is not", f.Name)
+		case s.Timeout < 0:
+			bad("the time of %q is negative", f.Name)
+		}
 		edits := f.Needs.Actions &^ (milter.CanQuarantine | milter.CanAddRcpt | milter.CanAddRcptParams | milter.CanDeleteRcpt | milter.CanChangeFrom)
 		switch {
 		case s.Mode == Off:
@@ -268,8 +300,19 @@ func (c *Chain) prepare() {
 }
 
 // Hooks returns the hooks of one connection: it is the New of a [milter.Server].
+// Where Check has an error it is logged, and the server's OnFault answers for the
+// chain.
 func (c *Chain) Hooks(s *milter.Session) milter.Hooks {
-	c.once.Do(c.prepare)
+	c.once.Do(func() {
+		if c.wrong = c.Check(); c.wrong != nil {
+			c.log().Error("chain is not right", "err", c.wrong)
+			return
+		}
+		c.prepare()
+	})
+	if c.wrong != nil {
+		return milter.Hooks{Negotiate: func(context.Context, *milter.Negotiation) error { return c.wrong }}
+	}
 	v := &conversation{chain: c, session: s}
 	p := &c.plan
 	h := milter.Hooks{
@@ -330,7 +373,7 @@ func (c *Chain) tooManyAbandoned() bool {
 	if limit == 0 {
 		limit = 100
 	}
-	return c.abandoned.Load() >= limit
+	return limit > 0 && c.abandoned.Load() >= limit
 }
 
 // getSpool lends a place for a body.

@@ -168,7 +168,7 @@ func TestAbandonedFilterHarmsNobody(t *testing.T) {
 			time.Sleep(time.Minute)
 			filter.Tell(tr, fact{2})
 			tr.Explain("late")
-			if err := e.AddHeader("X-Mark", "late"); err != nil {
+			if err := e.AddHeader("X-Mark", "late"); err != milter.ErrEnded {
 				t.Errorf("an edit that nobody will see: %v", err)
 			}
 			if tree, err := tr.Message().Tree(); err != nil || tree.Root == nil {
@@ -493,6 +493,11 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		{"edits, then signs", []filter.Step{{Filter: edits}, {Filter: signs}}, ""},
 		{"signs, then edits", []filter.Step{{Filter: signs}, {Filter: edits}}, `"edits" edits what "signs" has signed`},
 		{"signs, then edits, switched off", []filter.Step{{Filter: signs}, {Filter: edits, Mode: filter.Off}}, ""},
+		{"modes there are not", []filter.Step{{Filter: signs, Mode: 7}}, "that there is not"},
+		{"policies there are not", []filter.Step{{Filter: signs, OnError: 9}}, "that there is not"},
+		{"no class", []filter.Step{{Filter: signs, Classes: []filter.Class{}}}, "no class"},
+		{"class there is not", []filter.Step{{Filter: signs, Classes: []filter.Class{9}}}, "a class that there is not"},
+		{"negative time", []filter.Step{{Filter: signs, Timeout: -1}}, "negative"},
 		{"no filter", []filter.Step{{}}, "step 1 has no filter"},
 		{"no name", []filter.Step{{Filter: &filter.Filter{}}}, "has no name"},
 		{"two of a name", []filter.Step{{Filter: edits}, {Filter: edits}}, `two filters are called "edits"`},
@@ -503,6 +508,55 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		if tt.want == "" && err != nil || tt.want != "" && (!errors.Is(err, filter.ErrChain) || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
 		}
+	}
+}
+
+// A chain that is not right serves no mail, and says why.
+func TestChainThatIsNotRight(t *testing.T) {
+	c := newChainTest(filter.Step{Filter: mark("x")}, filter.Step{Filter: mark("x")})
+	var log strings.Builder
+	c.Log = slog.New(slog.NewTextHandler(&log, nil))
+	stop := attach(t, &c.client, []*milter.Server{{New: c.Hooks, Log: c.Log}})
+	r, err := c.client.Send(t.Context(), c.mail)
+	stop()
+	if err != nil || r.Verdict != mta.TempFail || !strings.Contains(log.String(), "chain is not right") {
+		t.Errorf("%s, %v, log %s", r.Verdict, err, log.String())
+	}
+}
+
+// A filter is given what its own Needs name, whatever others need.
+func TestNeedsAreEachFiltersOwn(t *testing.T) {
+	look := func(name string, needs filter.Needs, header, body bool) filter.Step {
+		return filter.Step{Filter: &filter.Filter{Name: name, Needs: needs, Message: func(_ context.Context, tr *filter.Transaction, _ *filter.Edits) (milter.EndReply, error) {
+			for _, m := range []*filter.Message{tr.Message(), tr.Received()} {
+				_, err := m.Tree()
+				if (len(m.Header) > 0) != header || (m.Body != nil) != body || (err == nil) != body || err != nil && err != filter.ErrNeeds {
+					t.Errorf("%s: %d fields, body %v, tree %v", name, len(m.Header), m.Body != nil, err)
+				}
+			}
+			return milter.Accept, nil
+		}}}
+	}
+	c := newChainTest(look("all", filter.Needs{Body: true}, true, true), look("header", filter.Needs{Header: true}, true, false), look("none", filter.Needs{}, false, false))
+	if got := line(c.send(t)); got != "accept" {
+		t.Error(got)
+	}
+}
+
+func TestReferencesCanBeSet(t *testing.T) {
+	c := newChainTest(filter.Step{Filter: &filter.Filter{Name: "no", Mail: func(context.Context, *filter.Transaction) (milter.MailReply, error) { return milter.DefaultReject, nil }}})
+	c.NewRef = func() string { return "fixed" }
+	if r := c.send(t); r.Reply.String() != "550 5.7.1 Command rejected (ref fixed)" {
+		t.Error(r.Reply)
+	}
+	report := newChainTest(filter.Step{Mode: filter.Report, Filter: onMessage("picky", func(_ context.Context, tr *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
+		if err := e.RefuseRcpt("a@example.net", nil); !errors.Is(err, milter.ErrEdit) {
+			t.Errorf("a nil refusal: %v", err)
+		}
+		return milter.Accept, e.RefuseRcpt("a@example.net", milter.DefaultReject)
+	})})
+	if report.send(t); !strings.Contains(report.told[0].String(), "a@example.net\\u003e refused: reject") && !strings.Contains(report.told[0].String(), "<a@example.net> refused: reject") {
+		t.Errorf("explanation %s", report.told[0])
 	}
 }
 

@@ -58,7 +58,7 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 			continue
 		}
 		o := newOutcome(s, milter.StageEnd)
-		t := v.view(o)
+		t := v.view(s, o)
 		edits := &Edits{m: v.m, needs: f.Needs.Actions, packet: v.session.Protocol().DataSize()}
 		applies := true
 		r := v.ask(ctx, s, milter.StageEnd, o, func(ctx context.Context) (milter.Reply, error) {
@@ -73,12 +73,19 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 			}
 			return r, err
 		})
-		if !o.abandoned {
+		if o.abandoned {
+			edits.end()
+		} else {
 			if !applies {
 				continue
 			}
 			if o.Edits = edits.list; edits.hold != nil && r != nil {
 				o.Decision = "quarantine"
+			}
+			for _, p := range v.m.rcpts {
+				if refusal := edits.refuse[p.Address]; refusal != nil {
+					o.note(fmt.Sprintf("%s refused: %s", p, refusal))
+				}
 			}
 		}
 		v.m.expl.Filters = append(v.m.expl.Filters, o.done())
@@ -98,7 +105,7 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 			v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", m.queueID, "filter", f.Name, "err", err)
 			return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later"))
 		}
-		if refusal := v.disagree(s, edits.refuse); refusal != nil {
+		if refusal := v.disagree(edits.refuse); refusal != nil {
 			return v.refuse(milter.StageEnd, refusal)
 		}
 		if v.m.quarantine != nil {

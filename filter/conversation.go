@@ -77,7 +77,11 @@ func (v *conversation) begin() {
 }
 
 func (v *conversation) newExplanation() *Explanation {
-	return &Explanation{Ref: newRef(), Time: time.Now(), Conn: v.conn.ID, Client: describe(v.conn), Helo: v.conn.Helo,
+	ref := newRef
+	if v.chain.NewRef != nil {
+		ref = v.chain.NewRef
+	}
+	return &Explanation{Ref: ref(), Time: time.Now(), Conn: v.conn.ID, Client: describe(v.conn), Helo: v.conn.Helo,
 		Recipients: []Recipient{}, Edits: []edit.Edit{}, Filters: slices.Clone(v.early)}
 }
 
@@ -220,7 +224,7 @@ func (v *conversation) discard(st milter.Stage) {
 func (v *conversation) finish(st milter.Stage) {
 	m, x := v.m, v.m.expl
 	x.Stage, x.QueueID, x.Class, x.User = st.String(), m.queueID, m.class, m.user
-	x.Helo = v.conn.Helo
+	x.Helo, x.Kept = v.conn.Helo, m.kept
 	if m.editor != nil {
 		x.Envelope = m.editor.Envelope()
 	} else {

@@ -9,7 +9,7 @@ import (
 
 // disagree does what the chain wants where a filter refuses the message for some
 // of its recipients. It returns a refusal of the whole message, or nil.
-func (v *conversation) disagree(s *Step, refuse map[string]*milter.Refusal) *milter.Refusal {
+func (v *conversation) disagree(refuse map[string]*milter.Refusal) *milter.Refusal {
 	if len(refuse) == 0 {
 		return nil
 	}
@@ -32,7 +32,15 @@ func (v *conversation) disagree(s *Step, refuse map[string]*milter.Refusal) *mil
 	note := func(format string, args ...any) {
 		m.expl.Filters[len(m.expl.Filters)-1].note(fmt.Sprintf(format, args...))
 	}
+	tell := func() {
+		for i, r := range m.expl.Recipients {
+			if x := refuse[r.Address]; x != nil && r.Reply == nil {
+				m.expl.Recipients[i].Reply = newReply(x)
+			}
+		}
+	}
 	if left == 0 {
+		tell()
 		return last
 	}
 	switch v.chain.Disagree {
@@ -48,13 +56,9 @@ func (v *conversation) disagree(s *Step, refuse map[string]*milter.Refusal) *mil
 			if err := m.edit().Apply(x); err != nil {
 				return milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later")
 			}
-			note("%s dropped: %s", p, refuse[p.Address])
-			for i, r := range m.expl.Recipients {
-				if r.Address == p.Address {
-					m.expl.Recipients[i].Reply = newReply(refuse[p.Address])
-				}
-			}
+			note("%s dropped", p)
 		}
+		tell()
 		var kept []Path
 		for _, p := range m.rcpts {
 			if refuse[p.Address] == nil {

@@ -162,8 +162,8 @@ func (e *Edits) Tree() (*message.Tree, error) {
 // already. The protocol knows one answer for all by now: what becomes of
 // recipients who disagree is said by [Chain.Disagree].
 func (e *Edits) RefuseRcpt(addr string, r *milter.Refusal) error {
-	if err := r.Err(); err != nil {
-		return err
+	if err := judge(r); err != nil {
+		return badEdit(err)
 	}
 	return e.make(0, func() error {
 		if !slices.ContainsFunc(e.m.rcpts, func(p Path) bool { return p.Address == addr }) {
@@ -208,6 +208,14 @@ func (e *Edits) allowed(need milter.Actions) error {
 		return fmt.Errorf("%w: %v is not among the filter's Needs", milter.ErrNotGranted, missing)
 	}
 	return nil
+}
+
+// end makes every later call return milter.ErrEnded. The tree stays with the hook
+// that was abandoned.
+func (e *Edits) end() {
+	e.mu.Lock()
+	e.over = true
+	e.mu.Unlock()
 }
 
 // close makes every later call return milter.ErrEnded, and gives the copy of the

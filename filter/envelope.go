@@ -101,7 +101,7 @@ func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, bind fu
 			return r
 		}
 		o := newOutcome(s, st)
-		h := bind(s.Filter, v.view(o))
+		h := bind(s.Filter, v.view(s, o))
 		if h == nil {
 			continue
 		}
@@ -126,8 +126,8 @@ func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, bind fu
 }
 
 // view returns what a hook is given of the message.
-func (v *conversation) view(o *Outcome) *Transaction {
+func (v *conversation) view(s *Step, o *Outcome) *Transaction {
 	c := *v.conn
 	c.note = o.note
-	return &Transaction{&c, v.m, o.Name, o.Report}
+	return &Transaction{&c, v.m, o.Name, &s.Filter.Needs, o.Report}
 }

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"strings"
@@ -38,6 +39,9 @@ type Explanation struct {
 	// something to say.
 	Filters []Outcome `json:"filters"`
 
+	// Kept is the reference of the original, where a filter kept it.
+	Kept string `json:"kept,omitempty"`
+
 	// Size is that of the message as received, in bytes.
 	Size int64   `json:"size,omitempty"`
 	MS   float64 `json:"ms"`
@@ -48,6 +52,11 @@ type Reply struct {
 	Code     int      `json:"code"`
 	Enhanced string   `json:"enhanced"`
 	Text     []string `json:"text"`
+}
+
+// String returns the reply in a line.
+func (r *Reply) String() string {
+	return strings.TrimSpace(fmt.Sprintf("%d %s %s", r.Code, r.Enhanced, strings.Join(r.Text, " / ")))
 }
 
 // A Recipient is one recipient and what the client was told of it.
@@ -108,13 +117,28 @@ func (e *Explanation) String() string {
 
 // LogValue writes what people look for.
 func (e *Explanation) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("queue", e.QueueID), slog.String("verdict", e.Verdict), slog.String("stage", e.Stage), slog.String("ref", e.Ref), slog.String("class", e.Class.String())}
+	rcpts := make([]string, len(e.Recipients))
+	for i, r := range e.Recipients {
+		rcpts[i] = r.Address
+		if r.Reply != nil {
+			rcpts[i] += " (" + r.Reply.String() + ")"
+		}
+	}
+	attrs := []slog.Attr{slog.String("conn", e.Conn), slog.String("queue", e.QueueID), slog.String("client", e.Client), slog.String("class", e.Class.String()),
+		slog.String("from", e.Envelope.From), slog.Any("rcpts", rcpts),
+		slog.String("verdict", e.Verdict), slog.String("stage", e.Stage), slog.String("ref", e.Ref)}
 	if e.Reply != nil {
-		attrs = append(attrs, slog.String("reply", strings.Join(e.Reply.Text, " / ")))
+		attrs = append(attrs, slog.String("reply", e.Reply.String()))
+	}
+	if e.Quarantine != nil {
+		attrs = append(attrs, slog.String("quarantine", *e.Quarantine))
+	}
+	if e.Kept != "" {
+		attrs = append(attrs, slog.String("kept", e.Kept))
 	}
 	for _, f := range e.Filters {
 		if f.Decision != "continue" || f.Why != "" || len(f.Edits) > 0 {
-			attrs = append(attrs, slog.Group(f.Name, slog.String("decision", f.Decision), slog.String("why", f.Why), slog.Int("edits", len(f.Edits))))
+			attrs = append(attrs, slog.Group(f.Name, slog.String("decision", f.Decision), slog.String("why", f.Why+f.Failed), slog.Int("edits", len(f.Edits)), slog.Bool("report", f.Report)))
 		}
 	}
 	return slog.GroupValue(attrs...)

@@ -70,7 +70,7 @@ const (
 var onRepeatNames = [...]string{"tempfail", "quarantine", "skip"}
 
 // String returns the policy as in configurations.
-func (o OnRepeat) String() string { return onRepeatNames[o] }
+func (o OnRepeat) String() string { return name(onRepeatNames[:], int(o)) }
 
 // repeats is how often the same content fails before OnRepeat applies.
 const repeats = 3

@@ -16,7 +16,8 @@ type Transaction struct {
 	*Connection
 	m      *mail
 	filter string // its name
-	report bool   // nothing that it does counts
+	needs  *Needs
+	report bool // nothing that it does counts
 }
 
 // A mail is what the filters of a chain share of a message.
@@ -91,11 +92,31 @@ func (t *Transaction) From() Path { return t.m.from }
 // The slice is not to be changed.
 func (t *Transaction) Rcpts() []Path { return t.m.rcpts }
 
-// Received returns the message as it was received, whatever was edited since.
-func (t *Transaction) Received() *Message { return &t.m.received }
+// ErrNeeds is returned by [Message.Tree] to a filter whose Needs do not name the
+// body.
+var ErrNeeds = errors.New("filter: the filter's Needs do not name the body")
 
-// Message returns the message as the filters before left it.
-func (t *Transaction) Message() *Message { return t.m.now }
+// Received returns the message as it was received, whatever was edited since, as
+// far as the filter's Needs name it.
+func (t *Transaction) Received() *Message { return t.needed(&t.m.received) }
+
+// Message returns the message as the filters before left it, as far as the filter's
+// Needs name it.
+func (t *Transaction) Message() *Message { return t.needed(t.m.now) }
+
+// needed returns what the filter said it needs, whatever others do: its author
+// shall see what is missing, and not when the chain is another.
+func (t *Transaction) needed(m *Message) *Message {
+	if t.needs.Body {
+		return m
+	}
+	part := &Message{err: ErrNeeds}
+	part.once.Do(func() {})
+	if t.needs.Header {
+		part.Header = m.Header
+	}
+	return part
+}
 
 // Explain notes what the filter saw and which rule that met, for the explanation
 // of the message.
@@ -104,10 +125,10 @@ func (t *Transaction) Explain(why string) { t.note(why) }
 // A Message is header and body of a mail at one point of a chain. Its parts are not
 // to be changed; [Edits.Tree] is for that.
 type Message struct {
-	// Header is the header without the MTA's own Received field. It is empty when no
-	// filter of the chain needs it.
+	// Header is the header without the MTA's own Received field. It is empty when the
+	// filter's Needs do not name it.
 	Header message.Header
-	// Body is the body. It is nil when no filter of the chain needs it.
+	// Body is the body. It is nil when the filter's Needs do not name it.
 	Body message.Source
 
 	options *message.Options
@@ -116,8 +137,9 @@ type Message struct {
 	err     error
 }
 
-// Tree returns the message's MIME structure, which is read once for all filters.
-// The error is one of reading what was spooled to disk.
+// Tree returns the message's MIME structure, which is read once for all filters. It
+// belongs to the chain: it is neither to be closed nor to be edited (see
+// [Edits.Tree]). The error is ErrNeeds, or one of reading what was spooled to disk.
 func (m *Message) Tree() (*message.Tree, error) {
 	m.once.Do(func() { m.tree, m.err = m.read() })
 	return m.tree, m.err

@@ -14,6 +14,7 @@ import (
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/internal/archive"
+	"github.com/gomilter/gomilter/internal/wire"
 	"github.com/gomilter/gomilter/message"
 )
 
@@ -71,7 +72,12 @@ const (
 var ruleNames = [rules]string{"name", "content", "member", "encrypted archive", "unlisted archive", "damaged archive", "limit"}
 
 // String returns the rule's name as in explanations.
-func (r Rule) String() string { return ruleNames[r] }
+func (r Rule) String() string {
+	if r < rules {
+		return ruleNames[r]
+	}
+	return "invalid rule"
+}
 
 // An Action is what happens to a part that is found.
 type Action uint8
@@ -89,7 +95,12 @@ const (
 var actionNames = [...]string{"default", "ignore", "tag", "replace", "quarantine", "reject"}
 
 // String returns the action as in configurations.
-func (a Action) String() string { return actionNames[a] }
+func (a Action) String() string {
+	if a <= Reject {
+		return actionNames[a]
+	}
+	return "invalid action"
+}
 
 var defaults = [rules]Action{ByName: Replace, ByContent: Replace, ByMember: Replace, IsEncrypted: Tag, IsUnlisted: Tag, IsDamaged: Replace, IsTooLarge: Replace}
 
@@ -127,7 +138,18 @@ func New(name string, o Options) (*filter.Filter, error) {
 	if list == nil {
 		list = DefaultExtensions
 	}
+	for _, x := range list {
+		if x = strings.TrimPrefix(x, "."); x == "" || strings.ContainsAny(x, "*?/\\: \t.") {
+			return nil, fmt.Errorf("%w: extension %q", ErrOptions, x)
+		}
+	}
 	f.ext = newExtensions(list)
+	if name == "" {
+		return nil, fmt.Errorf("%w: the filter has no name", ErrOptions)
+	}
+	if _, err := wire.CheckHeader(f.tag, "x"); err != nil {
+		return nil, fmt.Errorf("%w: Tag: %w", ErrOptions, err)
+	}
 	needs := milter.CanAddHeaders
 	for r, a := range o.Actions {
 		if r >= rules || a > Reject {
