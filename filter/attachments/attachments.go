@@ -29,7 +29,8 @@ type Options struct {
 	Actions map[Rule]Action
 
 	// Sealed is what happens instead of Replace to a part whose change would break a
-	// signature or that is encrypted; the default is Tag.
+	// signature or that is encrypted; the default is Quarantine, since anybody can
+	// put a part where a signature should be.
 	Sealed Action
 
 	// Archives bounds looking into archives.
@@ -160,7 +161,7 @@ func New(name string, o Options) (*filter.Filter, error) {
 		}
 	}
 	if f.sealed = o.Sealed; f.sealed == Default {
-		f.sealed = Tag
+		f.sealed = Quarantine
 	}
 	if f.sealed > Reject {
 		return nil, fmt.Errorf("%w: action %d", ErrOptions, f.sealed)
@@ -169,7 +170,7 @@ func New(name string, o Options) (*filter.Filter, error) {
 	if slices.Contains(all, Replace) {
 		needs |= milter.CanChangeBody | milter.CanChangeHeaders
 	}
-	if slices.Contains(all, Quarantine) {
+	if slices.Contains(all, Quarantine) || f.actions[IsTooLarge] == Replace {
 		needs |= milter.CanQuarantine
 	}
 	if f.notice == nil {
@@ -215,28 +216,29 @@ func (f *finder) message(ctx context.Context, t *filter.Transaction, e *filter.E
 		return nil, err
 	}
 	var found []finding
+	b := newBudget(f.o.Archives)
 	i := 0
 	for p := range tree.Parts() {
-		if p.IsLeaf() {
-			list, err := f.look(ctx, p)
-			if err != nil {
-				return nil, err
+		list, err := f.look(ctx, p, b)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range list {
+			x.part, x.action = i, f.actions[x.rule]
+			if x.action == Replace && sealed(p) {
+				x.action = f.sealed
 			}
-			for _, x := range list {
-				x.part, x.action = i, f.actions[x.rule]
-				if x.action == Replace && (p.Signed() || p.Encrypted()) {
-					x.action = f.sealed
-				}
-				found = append(found, x)
-			}
+			found = append(found, x)
 		}
 		i++
 	}
 	if tree.Limited() {
-		found = append(found, finding{part: -1, rule: IsTooLarge, action: min(f.actions[IsTooLarge], Tag), Warning: Warning{Rule: IsTooLarge, Name: "message", Why: "its structure is beyond the limits of looking at it"}})
-		if a := f.actions[IsTooLarge]; a > Replace {
-			found[len(found)-1].action = a
+		// There is no part to replace: what is beyond the limit was not seen.
+		x := finding{part: -1, rule: IsTooLarge, action: f.actions[IsTooLarge], Warning: Warning{Rule: IsTooLarge, Name: "message", Why: "its structure is beyond the limits of looking at it"}}
+		if x.action == Replace {
+			x.action = Quarantine
 		}
+		found = append(found, x)
 	}
 	worst := Ignore
 	for i, x := range found {
@@ -287,8 +289,7 @@ func (f *finder) change(ctx context.Context, t *filter.Transaction, e *filter.Ed
 	if err != nil {
 		return err
 	}
-	i := 0
-	for p := range tree.Parts() {
+	for i, p := range slices.Collect(tree.Parts()) { // before any of them is changed
 		if x, ok := replace[i]; ok {
 			x.Ref = ref
 			var text strings.Builder
@@ -299,7 +300,6 @@ func (f *finder) change(ctx context.Context, t *filter.Transaction, e *filter.Ed
 				return err
 			}
 		}
-		i++
 	}
 	return nil
 }
@@ -315,12 +315,16 @@ func tagText(x finding) string {
 	return fmt.Sprintf("%s; %q", x.rule, name)
 }
 
-// look tells what rules a part meets.
-func (f *finder) look(ctx context.Context, p *message.Part) ([]finding, error) {
+// look tells what rules a part meets. Of one that holds others only the names
+// count, and where its types disagree its content.
+func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]finding, error) {
 	names := p.Names()
 	shown := show(p.Filename())
 	var found []finding
 	for _, n := range names {
+		if neverNames[n.From] {
+			continue
+		}
 		if ext := f.ext.find(n.Value); ext != "" {
 			if shown == "" || f.ext.find(p.Filename()) == "" {
 				shown = show(n.Value)
@@ -329,13 +333,23 @@ func (f *finder) look(ctx context.Context, p *message.Part) ([]finding, error) {
 			break
 		}
 	}
+	kind := p.MediaType()
+	if ext := typeExtensions[kind]; len(found) == 0 && f.ext[ext] {
+		found = append(found, finding{rule: ByName, Warning: Warning{Rule: ByName, Name: cmp.Or(shown, kind), Why: "its type is " + kind}})
+	}
 	if len(found) > 0 && f.decided(ByName) {
 		return found, nil
+	}
+	if !p.IsLeaf() && !p.Has(message.DefectContentTypes) {
+		return found, nil
+	}
+	if kind == "message/partial" {
+		return append(found, finding{rule: IsUnlisted, Warning: Warning{Rule: IsUnlisted, Name: kind, Why: "it is a fragment of a message"}}), nil
 	}
 	if shown == "" {
 		shown = p.MediaType() + " without a name"
 	}
-	if strings.HasPrefix(p.MediaType(), "text/") && len(names) == 0 {
+	if shownTypes[kind] && !slices.ContainsFunc(names, func(n message.Name) bool { return !neverNames[n.From] }) {
 		return found, nil // what clients show, and do not save
 	}
 	head := make([]byte, headSize)
@@ -347,7 +361,7 @@ func (f *finder) look(ctx context.Context, p *message.Part) ([]finding, error) {
 	if why := program(head); why != "" {
 		return append(found, finding{rule: ByContent, Warning: Warning{Rule: ByContent, Name: shown, Why: "it is a " + why}}), nil
 	}
-	inside, err := f.lookInto(ctx, p, shown, names)
+	inside, err := f.lookInto(ctx, p, shown, names, b)
 	return append(found, inside...), err
 }
 
@@ -358,7 +372,7 @@ func (f *finder) decided(r Rule) bool { return f.actions[r] >= slices.Max(f.acti
 var spools = sync.Pool{New: func() any { return message.NewSpool(0, "") }}
 
 // lookInto tells what an archive holds. Empty ones, as in bounces, hold nothing.
-func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, names []message.Name) ([]finding, error) {
+func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, names []message.Name, b *budget) ([]finding, error) {
 	if f.actions[ByMember] == Ignore && f.actions[IsEncrypted] == Ignore && f.actions[IsUnlisted] == Ignore && f.actions[IsDamaged] == Ignore {
 		return nil, nil
 	}
@@ -385,7 +399,18 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 			found = append(found, finding{rule: rule, Warning: Warning{Rule: rule, Name: shown, Member: member, Why: why}})
 		}
 	}
-	report, err := archive.Walk(ctx, body, name, f.o.Archives, func(m archive.Member) error {
+	if list, err := f.lookIntoMessage(ctx, body, name, shown, b); list != nil || err != nil {
+		return list, err
+	}
+	limits, ok := b.left()
+	if !ok {
+		kind, err := archive.Detect(body)
+		if err == nil && (kind != archive.None || archiveName(name)) {
+			add(IsTooLarge, "", "looking into the archives of the message takes too much")
+		}
+		return found, err
+	}
+	report, err := archive.Walk(ctx, body, name, limits, func(m archive.Member) error {
 		if m.Dir {
 			return nil
 		}
@@ -405,6 +430,7 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 	if err != nil {
 		return nil, err
 	}
+	b.unpacked += report.Unpacked
 	for _, x := range report.Findings {
 		member := ""
 		if x.Member != "" {
@@ -413,6 +439,8 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 		switch x.What {
 		case archive.Encrypted:
 			add(IsEncrypted, member, "it is encrypted, so that nobody on the way can look into it")
+		case archive.Unread:
+			add(IsUnlisted, member, "a file in it is packed in a way that cannot be looked at")
 		case archive.Unlisted:
 			add(IsUnlisted, member, fmt.Sprintf("it is an archive of a kind (%s) that cannot be looked into", x.Kind))
 		case archive.LimitHit:

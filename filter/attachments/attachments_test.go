@@ -3,12 +3,16 @@ package attachments_test
 import (
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/filter"
@@ -116,6 +120,18 @@ func TestD09WhatIsReplaced(t *testing.T) {
 		{"encoded name", multipart(text, strings.Replace(attached("NAME", nil), `"NAME"`, "\"=?utf-8?q?a=2Eexe?=\"", 1)), []string{"a.exe"}, ".exe"},
 		{"name in RFC 2231 with a charset", multipart(text, strings.Replace(attached("NAME", nil), `filename="NAME"`, "filename*0*=koi8-r''%C1%C2.e; filename*1=xe", 1)), []string{"аб.exe"}, ".exe"},
 		{"name in an odd parameter", multipart(text, "Content-Type: audio/x-wav; name=\"x.wav\"; ord=\"a[1].scr\"\n\nRIFF\n"), []string{"a[1].scr"}, ".scr"},
+		{"behind a part that held others", multipart("Content-Type: text/plain; name=a.exe\n\nbegin 644 b.txt\n#0V%T\n`\nend\n", text, attached("real.exe", []byte("x"))), []string{"a.exe", "real.exe"}, ".exe"},
+		{"an attached message that is called a program", multipart(text, "Content-Type: message/rfc822; name=evil.js\n\nSubject: x\n\nx\n"), []string{"evil.js"}, ".js"},
+		{"a signature that is none", crlf("Content-Type: multipart/signed; boundary=\"cut here\"\n\n--cut here\n" + attached("a.exe", nil) + "--cut here--\n"), []string{"a.exe"}, ".exe"},
+		{"an envelope that is none", multipart(text, strings.Replace(attached("a.exe", []byte("MZ")), "application/octet-stream", "application/pkcs7-mime", 1)), []string{"a.exe"}, ".exe"},
+		{"a type that runs", multipart(text, "Content-Type: application/hta\n\n<x>\n"), []string{"application/hta"}, "its type is"},
+		{"text that is a program", multipart(text, strings.Replace(attached("", pe), "application/octet-stream", "text/x-log", 1)), []string{"text/x-log without a name"}, "Windows program"},
+		{"a message as a file", multipart(text, attached("fwd.eml", []byte(crlf(inner)))), []string{"fwd.eml"}, "a message in it"},
+		{"a message as a file of another name", multipart(text, attached("fwd.dat", []byte("MIME-Version: 1.0\r\n"+crlf(inner)))), []string{"fwd.dat"}, "a message in it"},
+		{"a member that ends in a backslash", multipart(text, attached("a.zip", zipOf(map[string][]byte{"evil.js\\": []byte("x")}))), []string{"a.zip"}, ".js"},
+		{"a boundary in .com", crlf("Content-Type: text/html; boundary=\"1.mailer.example.com\"\n\n<p>news</p>\n"), nil, ""},
+		{"a table that begins like a program", multipart(text, attached("countries.csv", []byte("MZ;Mozambique;Maputo\r\n"+strings.Repeat("NA;Namibia;Windhoek\r\n", 20)))), nil, ""},
+		{"a document with a temporary file in it", multipart(text, attached("letter.docx", zipOf(map[string][]byte{"[Content_Types].xml": []byte("<x/>"), "word/media/image1.tmp": []byte("x")}))), nil, ""},
 		{"the whole message", crlf("Subject: fax\nContent-Type: application/x-msdownload; name=FAX20.exe\nContent-Transfer-Encoding: base64\nX-Last: kept\n\nTVo=\n"), []string{"FAX20.exe"}, ".exe"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -221,7 +237,8 @@ func TestActions(t *testing.T) {
 		{"unlisted archive", attachments.Options{}, multipart(text, attached("a.cab", []byte("MSCF\x00\x00\x00\x00 and so on"))), "", false, `unlisted archive; "a.cab"`, true},
 		{"archive beyond a limit", attachments.Options{Archives: attachments.ArchiveLimits{Entries: 1}, Actions: map[attachments.Rule]attachments.Action{attachments.IsTooLarge: attachments.Tag}},
 			multipart(attached("a.zip", zipOf(map[string][]byte{"a": nil, "b": nil, "c": nil}))), "", false, `limit; "a.zip"`, true},
-		{"signed", attachments.Options{}, crlf("Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=s\n\n--s\n" + attached("a.exe", nil) + "--s\nContent-Type: application/pgp-signature\n\nxx\n--s--\n"), "", false, `name; "a.exe"`, true},
+		{"signed", attachments.Options{}, crlf("Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=s\n\n--s\n" + attached("a.exe", nil) + "--s\nContent-Type: application/pgp-signature\n\nxx\n--s--\n"), "", true, "", false},
+		{"signed, and tagged", attachments.Options{Sealed: attachments.Tag}, crlf("Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=s\n\n--s\n" + attached("a.exe", nil) + "--s\nContent-Type: application/pgp-signature\n\nxx\n--s--\n"), "", false, `name; "a.exe"`, true},
 		{"signed, and rejected", attachments.Options{Sealed: attachments.Reject}, crlf("Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=s\n\n--s\n" + attached("a.exe", nil) + "--s\nContent-Type: application/pgp-signature\n\nxx\n--s--\n"),
 			"550 5.7.1 This message has an attachment that we do not accept", false, "", false},
 	} {
@@ -264,6 +281,59 @@ func TestD14LineEndsAndIndexes(t *testing.T) {
 	}
 	if r.Header("X-One") != "1" || r.Header("X-Two") != "2" || r.Header("Content-Transfer-Encoding") != "" {
 		t.Errorf("header %q", raw[:strings.Index(raw, "\r\n\r\n")])
+	}
+}
+
+// All archives of a message share one budget.
+func TestArchivesOfAMessageShareABudget(t *testing.T) {
+	now, calls := time.Unix(0, 0), 0
+	clock := func() time.Time { calls++; return now.Add(time.Duration(calls) * time.Second) }
+	b := newBench(t, attachments.Options{Archives: attachments.ArchiveLimits{Now: clock, Time: 20 * time.Second},
+		Actions: map[attachments.Rule]attachments.Action{attachments.IsTooLarge: attachments.Tag}})
+	var parts []string
+	for range 100 {
+		parts = append(parts, attached("a.zip", zipOf(map[string][]byte{"a.txt": []byte("x")})))
+	}
+	r := b.send(t, multipart(append(parts, attached("letter.txt", []byte("hello")))...))
+	if r.Verdict != mta.Accept || len(r.Headers("X-Attachment-Warning")) != 10 || calls > 500 {
+		t.Errorf("%s, %d tags, %d looks at the clock", r.Verdict, len(r.Headers("X-Attachment-Warning")), calls)
+	}
+	big := newBench(t, attachments.Options{Archives: attachments.ArchiveLimits{Unpacked: 1 << 20}, Actions: map[attachments.Rule]attachments.Action{attachments.IsTooLarge: attachments.Reject}})
+	noise := make([]byte, 700<<10)
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	half := attached("a.gz", gzipOf(zipOf(map[string][]byte{"a.bin": noise})))
+	if r := big.send(t, multipart(half)); r.Verdict != mta.Accept {
+		t.Errorf("one archive within the limit: %s", r.Verdict)
+	}
+	if r := big.send(t, multipart(half, half, half)); r.Verdict != mta.Reject {
+		t.Errorf("three beyond it: %s", r.Verdict)
+	}
+}
+
+func gzipOf(b []byte) []byte {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	w.Write(b)
+	w.Close()
+	return out.Bytes()
+}
+
+// Options that cannot be meant are refused.
+func TestOptionsAreChecked(t *testing.T) {
+	for name, o := range map[string]attachments.Options{
+		"tag": {Tag: "bad tag"}, "glob": {Extensions: []string{"*.exe"}}, "nothing": {Extensions: []string{"exe", ""}}, "blank": {Extensions: []string{"e xe"}},
+		"action": {Actions: map[attachments.Rule]attachments.Action{attachments.ByName: 99}}, "rule": {Actions: map[attachments.Rule]attachments.Action{99: attachments.Tag}}, "sealed": {Sealed: 99},
+		"reply": {Reply: milter.Reject(200, "", "no")},
+	} {
+		if _, err := attachments.New("x", o); !errors.Is(err, attachments.ErrOptions) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := attachments.New("", attachments.Options{}); !errors.Is(err, attachments.ErrOptions) {
+		t.Errorf("no name: %v", err)
+	}
+	if attachments.Rule(99).String() != "invalid rule" || attachments.Action(99).String() != "invalid action" {
+		t.Error("names of what there is not")
 	}
 }
 

@@ -1,6 +1,7 @@
 package attachments
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -31,6 +32,9 @@ var programs = map[string]string{
 func program(head []byte) string {
 	if len(head) == 0 {
 		return ""
+	}
+	if len(head) > 1 && string(head[:2]) == "MZ" && !bytes.Contains(head[:min(len(head), 64)], []byte{0}) {
+		return "" // a text that begins so; a program's header has zeros
 	}
 	for m := mimetype.Detect(head); m != nil; m = m.Parent() {
 		kind, _, _ := strings.Cut(m.String(), ";")

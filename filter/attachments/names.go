@@ -11,12 +11,12 @@ import (
 // what a double click runs, on some system with its defaults. In lower case,
 // without the dot.
 var DefaultExtensions = strings.Fields(`
-	ade adp app appinstaller application appref-ms appx appxbundle asd asp asx bas bat chm cmd com cpl crt csh
+	ade adp app appinstaller bgi command desktop dmg htc iqy library-ms mcf msu pkg ppa rdp scpt sh slk terminal udl wiz xla application appref-ms appx appxbundle asd asp asx bas bat chm cmd com cpl crt csh
 	diagcab dll docm dotm exe fxp gadget grp hlp hpj hta img inf ins iso isp its jar jnlp js jse ksh lnk
-	mad maf mag mam maq mar mas mat mau mav maw mda mdb mde mdt mdw mdz msc msh msh1 msh2 mshxml msi msix
+	mad maf mag mam maq mar mas mau mav maw mda mdb mde mdt mdw mdz msc msh msh1 msh2 mshxml msi msix
 	msixbundle msp mst ocx one onepkg ops osd pcd pif plg potm ppam ppsm pptm prf prg printerexport ps1 ps1xml ps2
 	ps2xml psc1 psc2 psd1 psdm1 psm1 pst py pyc pyo pyw pyz pyzw reg scf scr sct search-ms searchconnector-ms
-	settingcontent-ms shb shs sldm theme themepack tmp udf url vb vbe vbp vbs vhd vhdx vsmacros vsw webpnp
+	settingcontent-ms shb shs sldm theme themepack udf url vb vbe vbp vbs vhd vhdx vsmacros vsw webpnp
 	website wll wlm ws wsb wsc wsf wsh xbap xlam xll xlm xlsm xltm xnk`)
 
 // extensions are a set of name endings.
@@ -66,6 +66,7 @@ func readings(name string) []string {
 	// before it; a NUL ends a name for C programs.
 	var out []string
 	for _, piece := range strings.FieldsFunc(name, func(r rune) bool { return r == ':' || r == 0 }) {
+		piece = strings.TrimRight(piece, "/\\")
 		piece = piece[strings.LastIndexAny(piece, "/\\")+1:]
 		piece = strings.Map(func(r rune) rune {
 			if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/gomilter/gomilter"
@@ -94,14 +95,12 @@ func (o FilterOptions) message(ctx context.Context, t *filter.Transaction, e *fi
 	if err != nil {
 		return nil, err
 	}
-	i = 0
-	for p := range edit.Parts() {
+	for i, p := range slices.Collect(edit.Parts()) { // before any of them is changed
 		if s := changed[i]; s != nil {
 			if err := p.SetBody(s); err != nil {
 				return nil, err
 			}
 		}
-		i++
 	}
 	return milter.Accept, nil
 }

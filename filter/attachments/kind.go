@@ -1,0 +1,108 @@
+package attachments
+
+import (
+	"bytes"
+	"context"
+	"strings"
+
+	"github.com/gomilter/gomilter/message"
+)
+
+// neverNames are parameters that no client takes for a name, and whose values end
+// as they like: a boundary in .com is none.
+var neverNames = map[string]bool{}
+
+func init() {
+	for p := range strings.FieldsSeq(`boundary charset format delsp micalg protocol report-type type start start-info
+		access-type site server directory expiration permission url method component x-apple-part-url x-mac-type
+		x-mac-creator reply-type number total id size creation-date modification-date read-date profile level`) {
+		neverNames["content-type "+p] = true
+		neverNames["content-disposition "+p] = true
+	}
+}
+
+// typeExtensions are media types of files that run, and the ending that stands for
+// each.
+var typeExtensions = map[string]string{
+	"application/hta": "hta", "application/x-msdownload": "exe", "application/x-msdos-program": "exe", "application/x-dosexec": "exe",
+	"application/vnd.microsoft.portable-executable": "exe", "application/x-ms-shortcut": "lnk", "application/x-bat": "bat",
+	"application/javascript": "js", "application/x-javascript": "js", "text/javascript": "js", "application/ecmascript": "js",
+	"text/vbscript": "vbs", "application/x-vbscript": "vbs", "application/java-archive": "jar", "application/x-java-archive": "jar",
+	"application/x-msi": "msi", "application/x-ms-installer": "msi", "application/vnd.ms-htmlhelp": "chm", "application/x-sh": "sh",
+	"application/x-ms-application": "application", "application/x-iso9660-image": "iso",
+}
+
+// shownTypes are those that clients show and do not offer as files.
+var shownTypes = map[string]bool{"text/plain": true, "text/html": true, "text/enriched": true, "text/richtext": true, "text/calendar": true}
+
+// sealed reports whether a change of the part would break what looks like a
+// signature, or the part is encrypted. The word alone does not do: anybody can
+// write multipart/signed around a program.
+func sealed(p *message.Part) bool {
+	for a := p; a != nil; a = a.Parent {
+		protocol, _ := a.Param("protocol")
+		protocol = strings.ToLower(protocol)
+		switch a.MediaType() {
+		case "multipart/signed":
+			if len(a.Parts) == 2 && a.Parts[1].MediaType() == protocol && strings.HasSuffix(protocol, "-signature") && p != a.Parts[1] {
+				return true
+			}
+		case "multipart/encrypted":
+			if len(a.Parts) == 2 && a.Parts[0].MediaType() == protocol {
+				return true
+			}
+		case "application/pkcs7-mime", "application/x-pkcs7-mime":
+			var head [2]byte
+			if n, _ := a.Open().Read(head[:]); n == 2 && head[0] == 0x30 && head[1] >= 0x80 { // a long ASN.1 sequence
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// maxMessages is how many files that are messages are looked into.
+const maxMessages = 100
+
+// lookIntoMessage looks into a file that is a message but is not attached as one.
+// It returns nil for what is none.
+func (f *finder) lookIntoMessage(ctx context.Context, body *message.Spool, name, shown string, b *budget) ([]finding, error) {
+	named := false
+	for _, s := range readings(name) {
+		named = named || strings.HasSuffix(s, ".eml") || strings.HasSuffix(s, ".mht") || strings.HasSuffix(s, ".mhtml")
+	}
+	if !named {
+		head := make([]byte, 512)
+		n, _ := body.ReadAt(head, 0)
+		if h := message.Parse(head[:n]).Header; len(h) < 2 || !bytes.Contains(bytes.ToLower(head[:n]), []byte("mime-version:")) {
+			return nil, nil
+		}
+	}
+	if b.messages++; b.messages > maxMessages {
+		return []finding{{rule: IsTooLarge, Warning: Warning{Rule: IsTooLarge, Name: shown, Why: "too many messages are attached"}}}, nil
+	}
+	tree, err := message.Read(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer tree.Close()
+	found := []finding{}
+	for p := range tree.Parts() {
+		list, err := f.look(ctx, p, b)
+		if err != nil {
+			return nil, err
+		}
+		for _, x := range list {
+			x.Member, x.Name = x.Name, shown
+			if x.rule == ByName || x.rule == ByContent {
+				x.Warning.Why = "a message in it has a file of which " + strings.TrimPrefix(x.Why, "its ")
+				x.Warning.Rule, x.rule = ByMember, ByMember
+			}
+			found = append(found, x)
+		}
+	}
+	if tree.Limited() {
+		found = append(found, finding{rule: IsTooLarge, Warning: Warning{Rule: IsTooLarge, Name: shown, Why: "its structure is beyond the limits of looking at it"}})
+	}
+	return found, nil
+}
