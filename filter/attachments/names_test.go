@@ -63,3 +63,15 @@ func FuzzNames(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkNames(b *testing.B) {
+	x := newExtensions(DefaultExtensions)
+	for name, s := range map[string]string{"plain": "invoice-2026-11.pdf", "odd": "Rechnung\u202egpj.\uff45xe "} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				x.find(s)
+			}
+		})
+	}
+}
