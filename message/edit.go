@@ -27,7 +27,8 @@ type Content struct {
 
 // Replace puts new content in the place of the part and of all inside. All its
 // Content-Type, Content-Transfer-Encoding and Content-Disposition fields go and
-// new ones come; its other fields stay. Text gets the line ends that surround it,
+// new ones come; its other fields stay. Lines in its header that are no fields go
+// too, as clients that let the body begin there would still show them. Text gets the line ends that surround it,
 // and Charset only if that has all its characters. A uuencoded file has no fields:
 // Text takes the place of its lines, in the text's charset, and Body is uuencoded.
 //
@@ -79,7 +80,7 @@ func (p *Part) Replace(c Content) error {
 	at := -1
 	h := make(Header, 0, len(p.Header)+len(fields))
 	for _, f := range p.Header {
-		if f.Is("Content-Type") || f.Is("Content-Transfer-Encoding") || f.Is("Content-Disposition") {
+		if f.name == 0 || f.Is("Content-Type") || f.Is("Content-Transfer-Encoding") || f.Is("Content-Disposition") {
 			if at < 0 {
 				at = len(h)
 			}

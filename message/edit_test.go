@@ -60,6 +60,8 @@ func TestEdits(t *testing.T) {
 			"Content-Type: text/html; charset=iso-8859-1\r\n\r\none", "Content-Type: text/plain; charset=us-ascii\r\n\r\n"},
 		{"replace the whole message", mixed, "", replace(Content{Text: "gone\n"}),
 			mixed, "Subject: s\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\ngone\r\n"},
+		{"lines of the header that are no fields go", "Content-Type: multipart/mixed; boundary=b\n\n--b\nX: y\nbegin 644 b.exe\n#86)C\n`\nend\nContent-Type: a/b\n\none\n--b--\n", "0", replace(Content{Text: "gone"}),
+			"X: y\nbegin 644 b.exe\n#86)C\n`\nend\nContent-Type: a/b\n\none", "X: y\nContent-Type: text/plain; charset=us-ascii\n\ngone"},
 		{"text with a line as a boundary", mixed, "0", replace(Content{Text: "a\n--b\n--b--\n"}),
 			"Content-Type: text/html; charset=iso-8859-1\r\n\r\none",
 			"Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\na\r\n=2D-b\r\n=2D-b--\r\n"},

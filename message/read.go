@@ -407,7 +407,11 @@ func (r *reader) settle(p *Part) error {
 
 // unpackMessage reads an attached message that is encoded.
 func (r *reader) unpackMessage(p *Part) error {
-	if newDecoder(p.enc) == nil || r.parts >= r.o.MaxParts {
+	if newDecoder(p.enc) == nil {
+		return nil
+	}
+	if r.parts >= r.o.MaxParts {
+		p.note(DefectPartsLimit, p.body)
 		return nil
 	}
 	p.note(DefectEncodedMessage, p.start)

@@ -34,7 +34,7 @@ func beginLine(line []byte) (*uuFile, bool) {
 
 // findUU makes parts of the uuencoded files in a text.
 func (r *reader) findUU(p *Part) error {
-	if p.depth >= r.o.MaxDepth || p.end == p.body {
+	if p.end == p.body {
 		return nil
 	}
 	if newDecoder(p.enc) == nil {
@@ -118,6 +118,10 @@ func (r *reader) scanUU(p *Part, d *doc, from, to int64) error {
 		end, after, closed, ok := s.uuEnd(next, u)
 		if !ok {
 			continue
+		}
+		if p.depth >= r.o.MaxDepth {
+			p.note(DefectDepthLimit, at)
+			break
 		}
 		child := s.add(p, at)
 		if child == nil {
