@@ -361,6 +361,9 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 	if why := program(head); why != "" {
 		return append(found, finding{rule: ByContent, Warning: Warning{Rule: ByContent, Name: shown, Why: "it is a " + why}}), nil
 	}
+	if rule, why := closed(kind, head); why != "" {
+		return append(found, finding{rule: rule, Warning: Warning{Rule: rule, Name: shown, Why: why}}), nil
+	}
 	inside, err := f.lookInto(ctx, p, shown, names, b)
 	return append(found, inside...), err
 }

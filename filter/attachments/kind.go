@@ -32,6 +32,20 @@ var typeExtensions = map[string]string{
 	"application/x-ms-application": "application", "application/x-iso9660-image": "iso",
 }
 
+// closed tells of containers that are no archives and are not looked into, by their
+// media type and how they begin; why is "" for all else.
+func closed(kind string, head []byte) (rule Rule, why string) {
+	switch {
+	case kind == "application/ms-tnef", kind == "application/vnd.ms-tnef", bytes.HasPrefix(head, []byte("\x78\x9f\x3e\x22")):
+		return IsUnlisted, "it is a container (TNEF, winmail.dat) that cannot be looked into"
+	case kind == "application/mac-binhex40", bytes.Contains(head, []byte("(This file must be converted with BinHex")):
+		return IsUnlisted, "it is packed in a way (BinHex) that cannot be looked into"
+	case kind == "application/pkcs7-mime", kind == "application/x-pkcs7-mime":
+		return IsEncrypted, "it is sealed (S/MIME), so that nobody on the way can look into it"
+	}
+	return 0, ""
+}
+
 // shownTypes are those that clients show and do not offer as files.
 var shownTypes = map[string]bool{"text/plain": true, "text/html": true, "text/enriched": true, "text/richtext": true, "text/calendar": true}
 
