@@ -34,7 +34,7 @@ func (p *Part) boundaries() []string {
 		if declared++; declared > maxFields {
 			break
 		}
-		_, params, _ := parseParams(f.Text(true))
+		params, _ := paramReadings(f.Text(true))
 		for _, q := range params {
 			if q.Name != "boundary" {
 				continue

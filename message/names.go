@@ -34,14 +34,17 @@ const maxNames = 2000
 
 // Names returns everything a client could take for the part's file name: all
 // parameters of all Content-Type and Content-Disposition fields whatever they are
-// called (clients have been seen to run a part by any of them), Content-Name and
-// X-Sun-Data-Name fields, and the name of a uuencoded file; decoded, and as it
-// stands where that differs. The first 2000 are returned; [DefectParamsLimit] tells
-// that there are more.
+// called (clients have been seen to run a part by any of them), Content-Name,
+// X-Sun-Data-Name and Content-Description fields, the last element of the path in
+// Content-Location, and the name of a uuencoded file; decoded, and as it stands
+// where that differs. Where clients differ, all their readings are there: with
+// comments and without, up to a NUL and without it, and of fields that stand
+// behind a bare CR. The first 2000 are returned; [DefectParamsLimit] tells that
+// there are more.
 func (p *Part) Names() []Name {
 	var names []Name
 	seen := make(map[Name]bool)
-	add := func(value, from string) {
+	put := func(value, from string) {
 		n := Name{value, from}
 		switch {
 		case value == "" || seen[n]:
@@ -52,32 +55,52 @@ func (p *Part) Names() []Name {
 			names = append(names, n)
 		}
 	}
+	add := func(value, from string) {
+		put(value, from)
+		if i := strings.IndexByte(value, 0); i >= 0 {
+			put(value[:i], from)
+			put(strings.ReplaceAll(value, "\x00", ""), from)
+		}
+	}
 	count := map[string]int{}
-	for _, f := range p.Header {
-		var field string
-		switch {
-		case f.Is("Content-Type"):
-			field = "content-type"
-		case f.Is("Content-Disposition"):
-			field = "content-disposition"
-		case f.Is("Content-Name"), f.Is("X-Sun-Data-Name"):
-			raw := strings.Trim(unfold(f.Text(true)), blanks)
-			from := toLower(f.Name())
-			add(printable(DecodeWords(raw)), from)
-			add(raw, from)
-			continue
-		default:
-			continue
-		}
-		if count[field]++; count[field] > maxFields {
-			continue
-		}
-		_, params, _ := parseParams(f.Text(true))
-		for _, param := range params {
-			from := strings.TrimRight(field+" "+param.Attr, " ")
-			for _, v := range param.readings() {
-				add(v, from)
+	field := func(f Field) {
+		name := toLower(f.Name())
+		switch name {
+		case "content-type", "content-disposition":
+			if count[name]++; count[name] > maxFields {
+				p.note(DefectParamsLimit, p.start)
+				return
 			}
+			params, _ := paramReadings(f.Text(true))
+			for _, param := range params {
+				from := strings.TrimRight(name+" "+param.Attr, " ")
+				for _, v := range param.readings() {
+					add(v, from)
+				}
+			}
+		case "content-name", "x-sun-data-name", "content-description", "content-location":
+			raw := strings.Trim(unfold(f.Text(true)), blanks)
+			all := append([]string{DecodeWords(raw), raw}, utf16Readings(raw)...)
+			for _, v := range all {
+				if name == "content-location" {
+					// A name may be encoded in the address (RFC 3986 section 2.1).
+					v = lastElement(v)
+					add(string(appendPercent(nil, v)), name)
+				}
+				if i := strings.IndexByte(v, 0); i >= 0 {
+					add(printable(v[:i]), name)
+				}
+				add(printable(v), name)
+			}
+			if name != "content-location" {
+				add(raw, name)
+			}
+		}
+	}
+	for _, f := range p.Header {
+		field(f)
+		for _, g := range behindCR(f) {
+			field(g)
 		}
 	}
 	if p.uu != nil && p.uu.name != "" {

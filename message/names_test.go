@@ -1,7 +1,9 @@
 package message
 
 import (
+	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -35,7 +37,7 @@ func TestNames(t *testing.T) {
 		{"no disposition", "Content-Disposition: filename=a.exe\n\n", []string{"content-disposition filename=a.exe"}, "a.exe"},
 		{"entities and semicolons", "Content-Type: image/jpeg; name=\"Jim&amp;amp;Girlz.jpg\"\n\n", []string{"content-type name=Jim&amp;amp;Girlz.jpg"}, "Jim&amp;amp;Girlz.jpg"},
 		{"other fields", "Content-Name: =?utf-8?q?a=2Eexe?=\nX-Sun-Data-Name: b\n\n", []string{"content-name=a.exe", "content-name==?utf-8?q?a=2Eexe?=", "x-sun-data-name=b"}, "a.exe"},
-		{"control characters", "Content-Type: a/b; name=\"=?utf-8?q?a=00=0A.exe?=\"\n\n", []string{"content-type name=a\x00\n.exe", "content-type name==?utf-8?q?a=00=0A.exe?="}, "a.exe"},
+		{"control characters", "Content-Type: a/b; name=\"=?utf-8?q?a=00=0A.exe?=\"\n\n", []string{"content-type name=a\x00\n.exe", "content-type name=a", "content-type name=a\n.exe", "content-type name==?utf-8?q?a=00=0A.exe?="}, "a.exe"},
 		{"raw bytes", "Content-Type: a/b; name=\"\xe4.exe\"\n\n", []string{"content-type name=ä.exe", "content-type name=\xe4.exe"}, "ä.exe"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -51,6 +53,63 @@ func TestNames(t *testing.T) {
 				t.Errorf("Filename of %q = %q, want %q", tt.in, got, tt.filename)
 			}
 		})
+	}
+}
+
+// Names that only some clients read.
+func TestNamesAsSomeClientsReadThem(t *testing.T) {
+	le := "=?utf-16?B?" + base64.StdEncoding.EncodeToString([]byte("e\x00v\x00i\x00l\x00.\x00j\x00s\x00")) + "?="
+	be := "=?utf-16le?B?" + base64.StdEncoding.EncodeToString([]byte("\x00e\x00v\x00i\x00l\x00.\x00j\x00s")) + "?="
+	for _, tt := range []struct{ name, in, from string }{
+		{"parameter in a comment", "Content-Disposition: attachment (a; filename=evil.js; b)", "content-disposition filename"},
+		{"parameter in a comment, another behind", "Content-Disposition: attachment (a; filename=evil.js; b); filename=a.txt", "content-disposition filename"},
+		{"comment in a token", "Content-Disposition: attachment; filename=evil.j(c)s", "content-disposition filename"},
+		{"comment in a comment", "Content-Disposition: attachment; filename=evil.j(c(d\\))e)s", "content-disposition filename"},
+		{"comment in a name", "Content-Disposition: attachment; file(c)name=evil.js", "content-disposition filename"},
+		{"gap", "Content-Disposition: attachment; filename*0=evil.js; filename*2=.txt", "content-disposition filename*0"},
+		{"leading zero", "Content-Disposition: attachment; filename*0=evil.js; filename*01=.txt", "content-disposition filename*0"},
+		{"gap, encoded", "Content-Disposition: attachment; filename*0*=utf-8''evil%2Ejs; filename*2=.txt", "content-disposition filename*0*"},
+		{"continuations as they stand", "Content-Disposition: attachment; filename*1=evil; filename*0=.js", "content-disposition filename*1"},
+		{"backslash escapes nothing", `Content-Disposition: attachment; x="a\"; filename=evil.js; y="b"`, "content-disposition filename"},
+		{"cut at NUL", "Content-Disposition: attachment; filename=\"evil.js\x00.txt\"", "content-disposition filename"},
+		{"without NUL", "Content-Disposition: attachment; filename=\"evil.\x00js\"", "content-disposition filename"},
+		{"cut at an encoded NUL", "Content-Name: =?utf-8?q?evil.js=00.txt?=", "content-name"},
+		{"UTF-16 with the low byte first", "Content-Type: a/b; name=\"" + le + "\"", "content-type name"},
+		{"UTF-16 with the high byte first", "Content-Type: a/b; name=\"" + be + "\"", "content-type name"},
+		{"UTF-16 in RFC 2231", "Content-Type: a/b; name*=UTF-16''e%00v%00i%00l%00.%00j%00s%00", "content-type name*"},
+		{"UTF-16 in another field", "Content-Description: " + le, "content-description"},
+		{"Content-Description", "Content-Description: evil.js", "content-description"},
+		{"Content-Location", "Content-Location: evil.js", "content-location"},
+		{"Content-Location with a path", "Content-Location: http://example.com/a/evil%2Ejs?b/c#d/e", "content-location"},
+		{"behind a bare CR", "X: a\rContent-Disposition: attachment; filename=evil.js", "content-disposition filename"},
+		{"behind bare CRs", "X: a\r\rjunk\rContent-Type: a/b;\r\tname=evil.js", "content-type name"},
+		{"before a bare CR", "Content-Description: evil.js\rX: y", "content-description"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, end := range []string{"\n", "\r\n"} {
+				names := read1(t, tt.in+end+end, nil).Root.Names()
+				if !slices.Contains(names, Name{"evil.js", tt.from}) {
+					t.Errorf("names of %q are %q", tt.in, names)
+				}
+			}
+		})
+	}
+}
+
+func TestLastElement(t *testing.T) {
+	for in, want := range map[string]string{
+		"http://www.example.com":         "",
+		"http://www.example.com/":        "",
+		"//www.example.com/a.exe":        "a.exe",
+		"cid:part1@example.com":          "",
+		"file:///C:/x/a.exe":             "a.exe",
+		`C:\x\a.exe`:                     "a.exe",
+		"<http://example.com/b/a.exe#c>": "a.exe",
+		"":                               "",
+	} {
+		if got := lastElement(in); got != want {
+			t.Errorf("lastElement(%q) = %q, want %q", in, got, want)
+		}
 	}
 }
 

@@ -32,10 +32,15 @@ func ParseParams(value string) (mediaType string, params []Param) {
 
 // parseParams tells in more that there are parameters it did not read.
 func parseParams(v string) (mediaType string, params []Param, more bool) {
-	v = strings.ReplaceAll(v, "\r\n", "\n")
+	mediaType, parts, more := cutParams(strings.ReplaceAll(v, "\r\n", "\n"))
+	return mediaType, join(parts), more
+}
+
+// cutParams cuts a value whose lines end in LF into the type and the parameters,
+// continuations not yet joined.
+func cutParams(v string) (mediaType string, parts []attr, more bool) {
 	first, rest := cutType(v)
 	mediaType = cleanType(first)
-	var parts []attr
 	for len(rest) > 0 {
 		if len(parts) == maxParams {
 			more = true
@@ -46,7 +51,7 @@ func parseParams(v string) (mediaType string, params []Param, more bool) {
 			parts = append(parts, a)
 		}
 	}
-	return mediaType, join(parts), more
+	return mediaType, parts, more
 }
 
 const blanks = " \t\r\n"
@@ -301,7 +306,7 @@ func join(parts []attr) []Param {
 			continue // joined before
 		}
 		groups[a.base] = nil
-		slices.SortStableFunc(group, func(a, b attr) int { return cmp.Compare(a.index, b.index) })
+		slices.SortStableFunc(group, byIndex)
 		// Of two with one number clients take the first or the last.
 		once := slices.CompactFunc(slices.Clone(group), func(a, b attr) bool { return a.index == b.index })
 		params = append(params, joined(once))
@@ -314,6 +319,8 @@ func join(parts []attr) []Param {
 	}
 	return params
 }
+
+func byIndex(a, b attr) int { return cmp.Compare(a.index, b.index) }
 
 func joined(group []attr) Param {
 	p := Param{Name: group[0].base, Attr: group[0].name, Value: decodeExt(group)}
@@ -396,6 +403,9 @@ func (p Param) readings() []string {
 		add(DecodeWords(p.Value))
 		add(plain)
 		add(string(appendPercent(nil, plain)))
+		for _, s := range utf16Readings(plain) {
+			add(s)
+		}
 		return all
 	}
 	if strings.HasPrefix(raw, `"`) {
@@ -420,6 +430,9 @@ func (p Param) readings() []string {
 	}
 	if strings.IndexByte(plain, '%') >= 0 {
 		add(string(appendPercent(nil, plain)))
+	}
+	for _, s := range utf16Readings(plain) {
+		add(s)
 	}
 	return all
 }

@@ -151,6 +151,13 @@ func readsParams(t failer, in string) {
 		}
 		p.readings()
 	}
+	known, _ := paramReadings(in)
+	for _, p := range known {
+		p.readings()
+	}
+	if len(known) < len(params) && !slices.ContainsFunc(params, func(p Param) bool { return slices.Contains(known, p) }) {
+		t.Errorf("paramReadings(%q) lacks what ParseParams reads", in)
+	}
 }
 
 func FuzzParseParams(f *testing.F) {
