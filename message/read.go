@@ -112,6 +112,7 @@ type pass struct {
 	done    []*Part        // parts whose end is known
 	full    bool           // no part may be added any more
 	junk    int64          // up to here lines in a header need not be fields
+	lead    int64          // up to here empty lines come before a header
 	own     []string       // boundaries that the header being read declares
 	ownFrom int            // how many of its lines were looked at
 	known   map[string]int // boundaries on the stack
@@ -395,7 +396,7 @@ func (r *reader) settle(p *Part) error {
 	case p.opens || p.Has(DefectDepthLimit):
 	case isMessage(p.media):
 		return r.unpackMessage(p)
-	case p.media == "text/plain":
+	case isText(p.media):
 		return r.findUU(p)
 	case p.media == "message/partial":
 		p.note(DefectPartial, p.start)

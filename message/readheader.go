@@ -191,10 +191,6 @@ func (s *pass) isOwn(p *Part, pos int64, lines []line) bool {
 	return ok && (slices.Contains(s.own, string(text)) || slices.Contains(s.own, string(bytes.TrimSuffix(text, []byte("--")))))
 }
 
-// lookahead is how many lines behind one that is no field may tell whether the
-// header goes on.
-const lookahead = 100
-
 // junkAllowed reports whether the header goes on behind a line that is no field:
 // whether before an empty line or a boundary there is a field about content, or,
 // of a message, one that messages have.
@@ -208,7 +204,8 @@ func (s *pass) junkAllowed(pos, next int64, leading bool) bool {
 	if text, _, _ := s.w.head(pos); leading && isMboxLine(text) {
 		return true
 	}
-	for range lookahead {
+	// As it is what lies up to an empty line or a boundary, it is looked at once.
+	for next < s.w.limit && s.w.err == nil {
 		text, after, _ := s.w.head(next)
 		if len(text) == 0 || len(text) >= 2 && text[0] == '-' && text[1] == '-' && s.isBoundary(next) {
 			return false
@@ -228,16 +225,20 @@ func isMboxLine(line []byte) bool {
 
 // fieldsBehind reports whether behind empty lines a header begins as messages have one.
 func (s *pass) fieldsBehind(pos int64) bool {
-	for range lookahead {
+	if pos <= s.lead {
+		return true
+	}
+	for pos < s.w.limit && s.w.err == nil {
 		text, next, _ := s.w.head(pos)
-		switch {
-		case pos >= s.w.limit:
-			return false
-		case len(text) > 0:
+		if len(text) > 0 {
+			s.lead = pos
 			if isMboxLine(text) {
 				text, _, _ = s.w.head(next)
 			}
-			return isContentField(text) || isMessageField(text)
+			if !isContentField(text) && !isMessageField(text) {
+				s.lead = 0
+			}
+			return s.lead > 0
 		}
 		pos = next
 	}

@@ -300,6 +300,27 @@ text/plain: "begin 644 a\n%:&5L;&\\\n\ntext here\n"
 		{"no uuencode", "\nbegin the day well\nand end it\nbegin 644 x\n", `
 text/plain: "begin the day well\nand end it\nbegin 644 x\n"
 `},
+		{"uuencode behind junk", "\nbegin 644 a.exe\nMZ\njunk!\n%:&5L;&\\\n`\nend\n", `
+text/plain: "begin 644 a.exe\nMZ\njunk!\n%:&5L;&\\\n` + "`" + `\nend\n"
+  application/octet-stream "a.exe": "hello"
+! uuencoded file in text at 1
+! bad encoded data at 17
+`},
+		{"uuencode in HTML", "Content-Type: text/html\n\n<pre>\nbegin 644 a.exe\n%:&5L;&\\\nend\n</pre>\n", `
+text/html: "<pre>\nbegin 644 a.exe\n%:&5L;&\\\nend\n</pre>\n"
+  application/octet-stream "a.exe": "hello"
+! uuencoded file in text at 31
+`},
+		{"many lines without colon in a part header", "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n" + strings.Repeat("junk\n", 1000) + "Content-Disposition: attachment; filename=a\n\none\n--b--\n", `
+multipart/mixed
+  text/html "a": "one"
+! header line without colon at 71
+`},
+		{"attached message that many empty lines begin", "Content-Type: message/rfc822\n\n" + strings.Repeat("\n", 1000) + "Subject: x\nContent-Type: text/html\n\none\n", `
+message/rfc822
+  text/html: "one\n"
+! header line without colon at 30
+`},
 		{"uuencode without mode", "\nbegin  a.exe\n%:&5L;&\\\nend\n", `
 text/plain: "begin  a.exe\n%:&5L;&\\\nend\n"
   application/octet-stream "a.exe": "hello"
@@ -427,6 +448,9 @@ func TestHostileStructures(t *testing.T) {
 		"empty lines":                 "Content-Type: message/rfc822\n\n" + strings.Repeat("\n", size),
 		"begin after begin":           "\n" + strings.Repeat("begin 644 a\n", size/12),
 		"begin and empty lines":       "\n" + strings.Repeat("begin 644 a\n\n\n\n\n\n\n", size/18),
+		"begin and many empty lines":  "\n" + strings.Repeat("begin 644 a\n"+strings.Repeat("\n", 5000), size/5000),
+		"empty lines before a field":  "Content-Type: message/rfc822\n\n" + strings.Repeat("\n", size) + "Subject: x\n\n",
+		"junk behind each message":    strings.Repeat("Content-Type: message/rfc822\n\n", 40) + strings.Repeat("junk\n", size/5),
 		"uuencoded without end":       "\nbegin 644 a\n" + strings.Repeat("#86)C\n", size/6),
 		"one line":                    "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n" + strings.Repeat("-", size),
 		"one header line":             "Content-Type: multipart/mixed; boundary=b\n\n--b\nX: " + strings.Repeat("-", size),

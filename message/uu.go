@@ -10,6 +10,7 @@ type uuFile struct {
 	name   string
 	mode   string
 	base64 bool
+	sure   bool  // the line is hardly anything else
 	after  int64 // where the text goes on, before the line end
 }
 
@@ -27,8 +28,9 @@ func beginLine(line []byte) (*uuFile, bool) {
 	u.name = rest
 	// QUIRK: Outlook takes a line without a mode as well.
 	if mode, name, ok := strings.Cut(rest, " "); ok && len(mode) >= 3 && len(mode) <= 5 && strings.Trim(mode, "01234567") == "" {
-		u.mode, u.name = mode, strings.TrimLeft(name, " ")
+		u.mode, u.name, u.sure = mode, strings.TrimLeft(name, " "), true
 	}
+	u.sure = u.sure || strings.HasPrefix(s, "begin  ")
 	return u, u.name != ""
 }
 
@@ -143,11 +145,29 @@ func (r *reader) scanUU(p *Part, d *doc, from, to int64) error {
 	return s.w.err
 }
 
+// maxUUJunk is how many lines that are no data may stand before those of a
+// uuencoded file.
+const maxUUJunk = 1000
+
 // uuEnd finds where the lines of a uuencoded file end, and where behind its line
 // "end" the text goes on; ok tells that there is such a file at all.
 func (s *pass) uuEnd(pos int64, u *uuFile) (end, after int64, closed, ok bool) {
 	last := pos
+	junk := 0
 	after = pos - s.w.ending(pos)
+	// QUIRK: Decoders pass over lines that are no data. Such lines may be looked at
+	// again for another file.
+	looked := pos
+	skip := func(next int64) bool {
+		if junk++; ok || !u.sure || junk > maxUUJunk {
+			return false
+		}
+		s.r.scan -= next - looked
+		if looked = next; s.r.scan < 0 {
+			s.top.note(DefectScanLimit, pos)
+		}
+		return s.r.scan >= 0
+	}
 	for pos < s.w.limit && s.w.err == nil {
 		text, next, whole := s.w.head(pos)
 		text = bytes.TrimRight(text, " \t\r")
@@ -159,12 +179,18 @@ func (s *pass) uuEnd(pos int64, u *uuFile) (end, after int64, closed, ok bool) {
 		case len(text) == 0: // a blank line, or one that holds nothing
 		case u.base64:
 			if len(bytes.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")) > 0 {
+				if skip(next) {
+					break
+				}
 				return last, after, false, ok
 			}
 			ok = true
 		default:
 			n, fits := uuLine(text)
 			if !fits {
+				if skip(next) {
+					break
+				}
 				return last, after, false, ok
 			}
 			ok = ok || n > 0
