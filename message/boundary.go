@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// maxBoundary is how long a boundary may be. RFC 2046 section 5.1.1 allows 70 bytes.
-const maxBoundary = 1000
+// maxBoundary is how long a boundary may be: with what may stand around it, it lies
+// in what is looked at of a line. RFC 2046 section 5.1.1 allows 70 bytes.
+const maxBoundary = 3000
 
 // maxBoundaries is how many readings of a boundary are tried.
 const maxBoundaries = 32
@@ -19,8 +20,8 @@ func (p *Part) boundaries() []string {
 	add := func(s string) {
 		s = strings.TrimRight(s, blanks)
 		switch {
-		case s == "" || len(s) > maxBoundary || slices.Contains(bounds, s):
-		case len(bounds) == maxBoundaries:
+		case s == "" || slices.Contains(bounds, s):
+		case len(s) > maxBoundary || len(bounds) == maxBoundaries:
 			p.note(DefectParamsLimit, p.start)
 		default:
 			bounds = append(bounds, s)

@@ -33,7 +33,7 @@ const (
 	DefectPartsLimit                       // there are more parts than Options.MaxParts
 	DefectHeaderLimit                      // headers are larger than Options.MaxHeader
 	DefectDecodedLimit                     // attached messages are larger than Options.MaxDecoded
-	DefectParamsLimit                      // a field has more than 500 parameters, or a part 100 Content- fields of a name
+	DefectParamsLimit                      // a field has more than 500 parameters, a part 100 Content- fields of a name, or a boundary 3000 bytes
 	DefectScanLimit                        // too many multiparts had to be searched for their boundary
 	kinds
 )

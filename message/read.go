@@ -92,12 +92,13 @@ type reader struct {
 	header  int64 // bytes of headers that may still be kept
 	decoded int64 // bytes that may still be unpacked
 	scan    int64 // bytes that may still be searched once more
+	tried   int   // comparisons with the beginnings of boundaries
 }
 
 // A level is a multipart that is being read.
 type level struct {
 	part   *Part
-	bounds []string // that may be its boundary; one once it was seen
+	bounds []string // that may be its boundary; one once it was seen, if one is declared
 	seen   bool
 	closed bool
 }
@@ -116,7 +117,6 @@ type pass struct {
 	own     []string       // boundaries that the header being read declares
 	ownFrom int            // how many of its lines were looked at
 	known   map[string]int // boundaries on the stack
-	tried   int            // lines compared with the beginnings of boundaries
 }
 
 func (r *reader) pass(top *Part, d *doc, from, to int64) *pass {
@@ -220,10 +220,7 @@ func (s *pass) knows(text []byte) bool {
 // whether that ends the multipart. Inner levels go first, closed ones last.
 func (s *pass) match(line []byte, whole bool, at int64) (*level, bool) {
 	text, ok := trimmed(line, whole)
-	if !ok {
-		return nil, false
-	}
-	if !s.knows(text) {
+	if !ok || !s.knows(text) {
 		s.prefix(text, at)
 		return nil, false
 	}
@@ -263,24 +260,33 @@ func (s *pass) match(line []byte, whole bool, at int64) (*level, bool) {
 		if bound != found.bounds[0] {
 			found.part.note(DefectBoundaryRepaired, at)
 		}
-		s.forget(found)
-		found.bounds = []string{bound}
-		s.known[bound]++
+		// QUIRK: Of several that are declared clients take the first or the last.
+		// Where all of them count, what any client shows is a part.
+		if !found.part.Has(DefectBoundaries) {
+			s.forget(found)
+			found.bounds = []string{bound}
+			s.known[bound]++
+		}
 	}
 	return found, closing
 }
 
-// maxTried is how many lines are compared with the beginnings of boundaries.
-const maxTried = 10000
+// maxTried is how many comparisons with the beginnings of boundaries are made in a
+// message.
+const maxTried = 10_000_000
 
 // prefix notes a line that some clients take for a boundary: RFC 2046 section
 // 5.1.1 has them compare the beginning only. QUIRK: they do not, as boundaries of
 // nested multiparts often begin alike.
 func (s *pass) prefix(text []byte, at int64) {
-	if s.tried++; s.tried > maxTried {
-		return
-	}
 	for _, l := range s.stack {
+		if l.part.Has(DefectBoundaryPrefix) {
+			continue
+		}
+		if s.r.tried += len(l.bounds); s.r.tried > maxTried {
+			l.part.note(DefectScanLimit, at)
+			return
+		}
 		for _, b := range l.bounds {
 			if len(b) > 0 && len(text) > len(b) && string(text[:len(b)]) == b {
 				l.part.note(DefectBoundaryPrefix, at)

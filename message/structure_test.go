@@ -167,6 +167,46 @@ multipart/mixed
 ! several boundaries at 0
 ! boundary repaired at 55
 `},
+		{"two boundaries that both occur", "Content-Type: multipart/mixed; boundary=a; boundary=b\n\n--a\n\none\n--b\nContent-Type: text/html\n\ntwo\n--b--\n--a--\n", `
+multipart/mixed
+  text/plain: "one"
+  text/html: "two"
+! several boundaries at 0
+`},
+		{"boundary and its RFC 2231 form", "Content-Type: multipart/mixed; boundary=a; boundary*=us-ascii''b\n\n--a\n\none\n--b\n\ntwo\n--b--\n", `
+multipart/mixed
+  text/plain: "one"
+  text/plain: "two"
+! several boundaries at 0
+`},
+		{"two types with different boundaries", "Content-Type: multipart/mixed; boundary=a\nContent-Type: multipart/mixed; boundary=b\n\n--a\n\none\n--b\n\ntwo\n--a\n\nthree\n--a--\n", `
+multipart/mixed
+  text/plain: "one"
+  text/plain: "two"
+  text/plain: "three"
+! several Content-Type fields at 0
+! several boundaries at 0
+`},
+		{"boundary in a comment", "Content-Type: multipart/mixed (a; boundary=b; c)\n\n--b\n\none\n--b--\n", `
+multipart/mixed
+  text/plain: "one"
+`},
+		{"inner multipart declares the outer boundary too", "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=b; boundary=a\n\n--b\n\none\n--a--\n--a\n\ntwo\n--a--\n", `
+multipart/mixed
+  multipart/mixed
+    text/plain: "one"
+  text/plain: "two"
+! several boundaries at 47
+`},
+		{"long boundary", "Content-Type: multipart/mixed; boundary=" + strings.Repeat("b", 2500) + "\n\n--" + strings.Repeat("b", 2500) + "\n\none\n--" + strings.Repeat("b", 2500) + "--\n", `
+multipart/mixed
+  text/plain: "one"
+`},
+		{"line that goes on behind a boundary with a blank", "Content-Type: multipart/mixed; boundary=\"cut here\"\n\n--cut here\n\none\n--cut hereX\ntwo\n--cut here--\n", `
+multipart/mixed
+  text/plain: "one\n--cut hereX\ntwo"
+! line begins with boundary at 68
+`},
 		{"two types", "Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\none\n--b--\n", `
 multipart/mixed
   text/plain: "one"
@@ -386,6 +426,8 @@ func TestLimits(t *testing.T) {
 		{"decoded by default", "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n" + strings.Repeat("QUFB", 23<<20), Options{}, DefectDecodedLimit, 1},
 		{"parameters", "Content-Type: a/b" + strings.Repeat("; a=b", 600) + "\n\n", Options{}, DefectParamsLimit, 1},
 		{"types", strings.Repeat("Content-Type: a/b\n", 200) + "\n", Options{}, DefectParamsLimit, 1},
+		{"boundary that is too long", "Content-Type: multipart/mixed; boundary=" + strings.Repeat("b", 3001) + "\n\nx", Options{}, DefectParamsLimit, 1},
+		{"comparisons with boundaries", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n" + strings.Repeat("--\n", maxTried) + "--bx\n--b--\n", Options{}, DefectScanLimit, 2},
 		{"boundaries", "Content-Type: multipart/mixed" + manyBoundaries(100) + "\n\nx", Options{}, DefectParamsLimit, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -436,6 +478,20 @@ func TestEditOfHeaderBeyondLimit(t *testing.T) {
 }
 
 // A message that makes the reader search again and again is read in good time.
+// However many other lines come before it, and however long it is, a line that
+// begins with a boundary is told of.
+func TestBoundaryPrefixIsFound(t *testing.T) {
+	for name, lines := range map[string]string{
+		"behind many lines": strings.Repeat("--x\n", 20000) + "--bx\n",
+		"long":              "--b" + strings.Repeat("x", 10000) + "\n",
+	} {
+		tree := read1(t, "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\n"+lines+"--b--\n", nil)
+		if !tree.Root.Has(DefectBoundaryPrefix) || tree.Limited() {
+			t.Errorf("%s: defects %v, Limited %v", name, tree.Defects(), tree.Limited())
+		}
+	}
+}
+
 func TestHostileStructures(t *testing.T) {
 	size := 8 << 20
 	if raceEnabled {
