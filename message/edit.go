@@ -227,7 +227,7 @@ func (p *Part) lineEnd() string {
 
 // setEncoding makes the header tell an encoding.
 func (p *Part) setEncoding(enc string) {
-	if enc == p.enc && !p.Has(DefectEncodings) {
+	if enc == p.enc && !p.Has(DefectEncodings) && !p.Has(DefectEncoding) {
 		return
 	}
 	const name = "Content-Transfer-Encoding"

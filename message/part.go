@@ -1,7 +1,9 @@
 package message
 
 import (
+	"cmp"
 	"io"
+	"slices"
 	"strings"
 
 	"golang.org/x/text/transform"
@@ -34,6 +36,8 @@ type Part struct {
 	disp   string
 	dparam []Param // of Content-Disposition
 	enc    string
+	encs   []string // all that are declared
+	fits   string   // the one of them under which the body holds parts, "" for not yet known
 	uu     *uuFile
 
 	level *level // while reading
@@ -72,8 +76,10 @@ func (p *Part) DispositionParam(name string) (string, bool) {
 }
 
 // Encoding returns the transfer encoding in lower case, "7bit" where none is
-// told. Of several fields the first counts. A body in an unknown encoding is read
-// as it is.
+// told; of a field that tells more, such as "base64 x", the encoding that is known.
+// Of several fields the first counts that tells a known one, and for an attached
+// message the first under which it begins as a message does. A body in an unknown
+// encoding is read as it is.
 func (p *Part) Encoding() string { return p.enc }
 
 // Charset returns the charset in lower case, "us-ascii" where none is told.
@@ -208,7 +214,7 @@ func isMessage(media string) bool {
 // multipart/digest.
 func (p *Part) describe(digest bool) {
 	types, disps, encs := 0, 0, 0
-	p.media, p.params, p.disp, p.dparam, p.enc = "", nil, "", nil, ""
+	p.media, p.params, p.disp, p.dparam, p.enc, p.encs = "", nil, "", nil, "", nil
 	for _, f := range p.Header {
 		switch {
 		case f.Is("Content-Type"):
@@ -249,13 +255,28 @@ func (p *Part) describe(digest bool) {
 			}
 			p.disp, p.dparam = disp, params
 		case f.Is("Content-Transfer-Encoding"):
-			if encs++; encs > 1 {
-				p.note(DefectEncodings, p.start)
+			if encs++; encs > maxFields {
+				p.note(DefectParamsLimit, p.start)
 				continue
 			}
-			enc, _ := cutType(f.Text(true))
-			p.enc = cleanType(enc)
+			if encs > 1 {
+				p.note(DefectEncodings, p.start)
+			}
+			enc, exact := readEncoding(f.Text(true))
+			if !exact {
+				p.note(DefectEncoding, p.start)
+			}
+			if !slices.Contains(p.encs, enc) {
+				p.encs = append(p.encs, enc)
+			}
 		}
+	}
+	p.enc = cmp.Or(p.encs...)
+	if i := slices.IndexFunc(p.encs, isEncoding); i >= 0 {
+		p.enc = p.encs[i]
+	}
+	if p.fits != "" && slices.Contains(p.encs, p.fits) {
+		p.enc = p.fits
 	}
 	if types == 0 {
 		p.media = "text/plain"
@@ -263,15 +284,35 @@ func (p *Part) describe(digest bool) {
 			p.media = "message/rfc822"
 		}
 	}
-	switch p.enc {
-	case "":
+	if p.enc == "" {
 		p.enc = "7bit"
-	case "7bit", "8bit", "binary":
-	default:
-		if newDecoder(p.enc) == nil {
-			p.note(DefectEncoding, p.start)
+	}
+}
+
+// isEncoding reports whether a transfer encoding is known.
+func isEncoding(enc string) bool {
+	return enc == "7bit" || enc == "8bit" || enc == "binary" || newDecoder(enc) != nil
+}
+
+// readEncoding returns the transfer encoding that a field tells. exact is unset
+// where it tells something else or something more. QUIRK: in "base64," some
+// clients read base64, and so does this.
+func readEncoding(v string) (enc string, exact bool) {
+	first, _ := cutType(v)
+	enc = cleanType(first)
+	if enc == "" && strings.Trim(v, blanks) == "" || isEncoding(enc) {
+		return enc, true
+	}
+	plain := ""
+	for s := range strings.FieldsFuncSeq(toLower(v), func(r rune) bool { return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') }) {
+		if newDecoder(s) != nil {
+			return s, false
+		}
+		if plain == "" && isEncoding(s) {
+			plain = s
 		}
 	}
+	return cmp.Or(plain, enc), false
 }
 
 const maxFields = 100

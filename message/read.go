@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"slices"
 	"strings"
@@ -322,6 +323,9 @@ func (s *pass) open(p *Part, pos int64) (*Part, int64) {
 
 // enter goes into a part whose header is known.
 func (s *pass) enter(p *Part, pos int64) (*Part, int64) {
+	if len(p.encs) > 1 && isMessage(p.media) {
+		s.fit(p, pos)
+	}
 	switch {
 	case !holds(p.media):
 		return p, pos
@@ -340,6 +344,25 @@ func (s *pass) enter(p *Part, pos int64) (*Part, int64) {
 		return s.open(child, pos)
 	}
 	return p, pos
+}
+
+// fit chooses, of several encodings that are declared, the first under which an
+// attached message begins with a field.
+func (s *pass) fit(p *Part, pos int64) {
+	raw := s.w.at(pos, headSize)
+	raw = raw[:min(len(raw), headSize)]
+	for _, enc := range p.encs {
+		b := raw
+		if d := newDecoder(enc); d != nil {
+			b = d.append(nil, raw)
+		}
+		b = bytes.TrimLeft(b, "\r\n")
+		line := trimEnd(cutLine(b, s.d.eol), s.d.eol)
+		if isContentField(line) || isMessageField(line) || isMboxLine(line) {
+			p.fits, p.enc = enc, cmp.Or(enc, "7bit")
+			return
+		}
+	}
 }
 
 // isPlain reports whether an attached message is not encoded although its header
@@ -458,7 +481,12 @@ func (r *reader) unpack(p *Part) (*doc, error) {
 
 // search takes a multipart apart whose boundary, as it is declared, does not occur.
 func (r *reader) search(p *Part) error {
-	if newDecoder(p.enc) != nil {
+	declared := p.enc
+	for _, enc := range p.encs {
+		if newDecoder(enc) == nil {
+			continue
+		}
+		p.enc = enc
 		p.note(DefectEncodedMultipart, p.start)
 		size, left := r.t.spool.Size(), r.decoded
 		d, err := r.unpack(p)
@@ -469,6 +497,7 @@ func (r *reader) search(p *Part) error {
 			p.inner = d
 			for _, bounds := range [][]string{p.boundaries(), nil} {
 				if ok, err := r.split(p, d, 0, d.size, bounds); ok || err != nil {
+					p.fits = enc
 					return err
 				}
 			}
@@ -477,6 +506,7 @@ func (r *reader) search(p *Part) error {
 			r.decoded = left
 		}
 	}
+	p.enc = declared
 	ok, err := r.split(p, p.doc, p.body, p.end, nil)
 	if err != nil || ok {
 		return err

@@ -313,6 +313,51 @@ text/plain: "one\n"
 text/plain: "one"
 ! several Content-Transfer-Encoding fields at 0
 `},
+		{"two encodings, the second known", "Content-Transfer-Encoding: x-foo\nContent-Transfer-Encoding: base64\n\nb25l\n", `
+text/plain: "one"
+! unknown transfer encoding at 0
+! several Content-Transfer-Encoding fields at 0
+`},
+		{"attached message under the second of two encodings", "Content-Type: message/rfc822\nContent-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64\n\nQ29udGVudC1UeXBlOiB0ZXh0L2h0bWwKCm9uZQo=\n", `
+message/rfc822
+  text/html: "one\n"
+! several Content-Transfer-Encoding fields at 0
+! encoded attached message at 0
+`},
+		{"attached message under the first of two encodings", "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\nContent-Transfer-Encoding: 7bit\n\nQ29udGVudC1UeXBlOiB0ZXh0L2h0bWwKCm9uZQo=\n", `
+message/rfc822
+  text/html: "one\n"
+! several Content-Transfer-Encoding fields at 0
+! encoded attached message at 0
+`},
+		{"attached message in base64, said to be quoted-printable too", "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\nContent-Transfer-Encoding: base64\n\nQ29udGVudC1UeXBlOiB0ZXh0L2h0bWwKCm9uZQo=\n", `
+message/rfc822
+  text/html: "one\n"
+! several Content-Transfer-Encoding fields at 0
+! encoded attached message at 0
+`},
+		{"multipart under the second of two encodings", "Content-Type: multipart/mixed; boundary=a\nContent-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64\n\nLS1hCgpvbmUKLS1hLS0K\n", `
+multipart/mixed
+  text/plain: "one"
+! several Content-Transfer-Encoding fields at 0
+! encoded multipart at 0
+`},
+		{"encoding with a comma", "Content-Transfer-Encoding: base64,\n\nb25l\n", `
+text/plain: "one"
+! unknown transfer encoding at 0
+`},
+		{"encoding with another word", "Content-Transfer-Encoding: base64 x\n\nb25l\n", `
+text/plain: "one"
+! unknown transfer encoding at 0
+`},
+		{"encoding behind another word", "Content-Transfer-Encoding: 7bit base64\n\nb25l\n", `
+text/plain: "one"
+! unknown transfer encoding at 0
+`},
+		{"encoding in single quotes", "Content-Transfer-Encoding: 'BASE64'\n\nb25l\n", `
+text/plain: "one"
+! unknown transfer encoding at 0
+`},
 		{"encoding with more", "Content-Transfer-Encoding: \"BASE64\" (really); x=y\n\nb25l\n", `
 text/plain: "one"
 `},
