@@ -241,6 +241,7 @@ var ownMacros = map[milter.Stage][]string{
 
 func (c *Chain) prepare() {
 	p := &c.plan
+	c.failures.began = time.Now()
 	wanted := make(map[milter.Stage][]string)
 	for i := range c.Steps {
 		s := &c.Steps[i]

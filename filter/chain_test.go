@@ -260,7 +260,7 @@ func TestReportMode(t *testing.T) {
 		t.Errorf("%s, edits %v, message %q", line(r), r.Edits, r.Message.Bytes())
 	}
 	x := c.told[0].String()
-	for _, want := range []string{`"name":"spoil","stage":"end","decision":"accept","report":true,"why":"rule 7 met"`, `"action":"delheader"`, `"action":"replbody","size":8`,
+	for _, want := range []string{`"name":"spoil","stage":"end","decision":"quarantine","report":true,"why":"rule 7 met"`, `"action":"delheader"`, `"action":"replbody","size":8`,
 		`"name":"refuse","stage":"rcpt","decision":"reject","report":true`, `"verdict":"accept"`, `"edits":[]`} {
 		if !strings.Contains(x, want) {
 			t.Errorf("explanation has no %s: %s", want, x)

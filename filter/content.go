@@ -59,7 +59,7 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 		}
 		o := newOutcome(s, milter.StageEnd)
 		t := v.view(s, o)
-		edits := &Edits{m: v.m, needs: f.Needs.Actions, packet: v.session.Protocol().DataSize()}
+		edits := &Edits{m: v.m, needs: f.Needs.Actions, whole: f.Needs.Body, packet: v.session.Protocol().DataSize()}
 		applies := true
 		r := v.ask(ctx, s, milter.StageEnd, o, func(ctx context.Context) (milter.Reply, error) {
 			defer edits.close()
@@ -79,7 +79,7 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 			if !applies {
 				continue
 			}
-			if o.Edits = edits.list; edits.hold != nil && r != nil {
+			if o.Edits = edits.list; edits.hold != nil && (o.Decision == "accept" || o.Decision == "continue") {
 				o.Decision = "quarantine"
 			}
 			for _, p := range v.m.rcpts {
@@ -118,7 +118,9 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 // deliver ends the message well: the MTA is told what the filters changed.
 func (v *conversation) deliver(ctx context.Context, e *milter.Edits) milter.EndReply {
 	m := v.m
-	if m.editor != nil && len(m.editor.Envelope().Rcpts) == 0 && v.chain.Originals != nil {
+	if m.editor != nil && len(m.editor.Envelope().Rcpts) == 0 && v.chain.Originals == nil {
+		v.chain.log().Warn("message has no recipient left", "conn", v.conn.ID, "queue", m.queueID)
+	} else if m.editor != nil && len(m.editor.Envelope().Rcpts) == 0 {
 		// It goes to nobody, and nobody is told.
 		log := v.chain.log().With("conn", v.conn.ID, "queue", m.queueID)
 		kept, err := m.keep(ctx, v.conn, quarantine.Entry{Filter: "chain", Reason: "no recipient is left"})

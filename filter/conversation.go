@@ -19,7 +19,8 @@ type conversation struct {
 	m        *mail // nil between messages
 	sent     *mail // whose new body may still be on its way
 	deadline time.Time
-	held     *hold                     // of the connection or of the message
+	held     *hold                     // at connect or HELO
+	failure  *milter.Refusal           // of a filter that failed there: AUTH does not cancel it
 	standing map[*Step]*milter.Refusal // from HELO, told at MAIL
 	connDone []bool                    // steps that accepted the connection
 	mailDone []bool                    // or the message
@@ -28,23 +29,22 @@ type conversation struct {
 	pass     int                       // after a failure at connect or HELO, the next message passes by the steps from the pass-th on; 0 for none
 }
 
-// A hold is a refusal that waits for RCPT.
+// A hold is a refusal at connect or HELO that waits for RCPT.
 type hold struct {
 	refusal *milter.Refusal
 	stage   milter.Stage
-	failed  bool // it stands for a filter that failed
 }
-
-// early reports whether the refusal is the connection's.
-func (h *hold) early() bool { return h.stage < milter.StageMail }
 
 // refusal returns what recipients are told, nil when nothing is held or AUTH
 // cancels it for this message.
 func (v *conversation) refusal() *milter.Refusal {
-	if v.held == nil || v.m.exempt && v.held.early() && !v.held.failed {
-		return nil
+	switch {
+	case v.held != nil && !v.m.exempt:
+		return v.held.refusal
+	case v.failure != nil:
+		return v.failure
 	}
-	return v.held.refusal
+	return v.m.held
 }
 
 // start sets the time that the hooks of a stage have.
@@ -65,9 +65,6 @@ func (v *conversation) begin() {
 			v.mailDone[i] = true
 		}
 		v.pass = 0
-	}
-	if v.held != nil && !v.held.early() {
-		v.held = nil
 	}
 	v.m = &mail{chain: v.chain, class: v.conn.class(&v.chain.Network), macros: make(map[string]string), facts: new(facts)}
 	maps.Copy(v.m.macros, v.macros)
@@ -117,8 +114,9 @@ func (v *conversation) leave() {
 	old.shared = true
 	v.m = &mail{chain: old.chain, class: old.class, user: old.user, queueID: old.queueID, macros: maps.Clone(old.macros),
 		from: old.from, rcpts: slices.Clone(old.rcpts), facts: old.facts.clone(), editor: old.editor, before: old.before,
-		spoolErr: old.spoolErr, expl: old.expl, kept: old.kept, exempt: old.exempt, quarantine: old.quarantine,
+		spoolErr: old.spoolErr, expl: old.expl, exempt: old.exempt, held: old.held, quarantine: old.quarantine,
 		received: Message{Header: slices.Clone(old.received.Header), Body: old.received.Body, options: old.received.options}}
+	v.m.kept.Store(old.kept.Load())
 	if v.m.now = &v.m.received; old.now != &old.received {
 		v.m.now = &Message{Header: slices.Clone(old.now.Header), Body: old.now.Body, options: old.now.options}
 	}
@@ -180,7 +178,7 @@ func (v *conversation) failed(ctx context.Context, s *Step, o *Outcome, fail *Fa
 	if s.Mode == Report {
 		return nil
 	}
-	if v.keepFailed(ctx, fail, s.OnRepeat) {
+	if !fail.uncalled && v.keepFailed(ctx, fail, s.OnRepeat) {
 		switch s.OnRepeat {
 		case RepeatQuarantine:
 			reason := "filter " + fail.Filter + " failed on it again and again"
@@ -224,7 +222,10 @@ func (v *conversation) discard(st milter.Stage) {
 func (v *conversation) finish(st milter.Stage) {
 	m, x := v.m, v.m.expl
 	x.Stage, x.QueueID, x.Class, x.User = st.String(), m.queueID, m.class, m.user
-	x.Helo, x.Kept = v.conn.Helo, m.kept
+	x.Helo = v.conn.Helo
+	if ref := m.kept.Load(); ref != nil {
+		x.Kept = *ref
+	}
 	if m.editor != nil {
 		x.Envelope = m.editor.Envelope()
 	} else {

@@ -303,3 +303,80 @@ func TestExplanationsOfManyHelos(t *testing.T) {
 		t.Errorf("%d outcomes", n)
 	}
 }
+
+// A new body that does not come is the filter's to answer for, in its time.
+func TestNewBodyThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newChainTest(filter.Step{Timeout: time.Second, OnError: filter.ErrorSkip, Filter: onMessage("slow", func(_ context.Context, _ *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
+			return milter.Accept, e.ReplaceBody(slowReader{})
+		})}, filter.Step{Filter: mark("after")})
+		began := time.Now()
+		if r := c.send(t); marks(r) != "after" || time.Since(began) > 3*time.Second {
+			t.Errorf("marks %q after %v", marks(r), time.Since(began))
+		}
+		time.Sleep(2 * time.Hour)
+	})
+}
+
+type slowReader struct{}
+
+func (slowReader) Read([]byte) (int, error) { time.Sleep(time.Hour); return 0, errors.New("late") }
+
+// A filter that was not called because others took the time did not fail on the content.
+func TestUncalledFiltersDoNotFailOnContent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, err := quarantine.Open(t.TempDir()+"/kept", quarantine.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow := onMessage("slow", func(ctx context.Context, _ *filter.Transaction, _ *filter.Edits) (milter.EndReply, error) {
+			<-ctx.Done()
+			return milter.Accept, nil
+		})
+		c := newChainTest(filter.Step{Filter: slow, OnError: filter.ErrorSkip}, filter.Step{Filter: mark("scanner"), OnRepeat: filter.RepeatSkip})
+		c.Originals, c.EndTimeout = store, time.Second
+		for i := range 5 {
+			if r := c.send(t); r.Verdict != mta.TempFail {
+				t.Errorf("message %d: %s", i, r.Verdict)
+			}
+		}
+	})
+}
+
+// Refusals at connect, at MAIL, and failures are held apart.
+func TestHoldsAreApart(t *testing.T) {
+	no := milter.Reject(550, "5.7.1", "no")
+	early := &filter.Filter{Name: "early", Connect: func(context.Context, *filter.Connection) (milter.ConnectReply, error) { return no, nil }}
+	fails := &filter.Filter{Name: "fails", Connect: func(context.Context, *filter.Connection) (milter.ConnectReply, error) { return nil, errors.New("oops") }}
+	mail := &filter.Filter{Name: "mail", Mail: func(_ context.Context, tr *filter.Transaction) (milter.MailReply, error) { return no, nil }}
+	for _, tt := range []struct {
+		name  string
+		steps []filter.Step
+		want  [2]bool // accepted: with AUTH, then without
+	}{
+		{"refusal", []filter.Step{{Filter: early}}, [2]bool{true, false}},
+		{"failure behind a refusal", []filter.Step{{Filter: early}, {Filter: fails}}, [2]bool{false, false}},
+		{"MAIL behind a refusal", []filter.Step{{Filter: early}, {Filter: mail, Classes: []filter.Class{filter.Authenticated}}}, [2]bool{false, false}},
+	} {
+		s := newChainTest(tt.steps...).connect(t)
+		s.SetMacros(map[string]string{"auth_authen": "joe"})
+		for i, want := range tt.want {
+			if r := message1(t, s, "<b@example.net>", "Subject: x\n\nx\n"); (r.Recipients[0].Reply == nil) != want {
+				t.Errorf("%s, message %d: %v", tt.name, i, r.Recipients[0].Reply)
+			}
+			s.UnsetMacros("auth_authen")
+		}
+	}
+}
+
+// What takes the tree apart has to be among the Needs, too.
+func TestEditsTreeTakesTheBody(t *testing.T) {
+	c := newChainTest(filter.Step{Filter: &filter.Filter{Name: "f", Needs: filter.Needs{Header: true, Actions: milter.CanChangeBody},
+		Message: func(_ context.Context, _ *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
+			if _, err := e.Tree(); err != filter.ErrNeeds {
+				t.Errorf("error %v", err)
+			}
+			return milter.Accept, nil
+		}}})
+	c.send(t)
+}

@@ -87,8 +87,10 @@ func (v *conversation) askEarly(ctx context.Context, st milter.Stage, bind func(
 		}
 		switch {
 		case r == acceptAll:
-			v.pass = i + 1
-			return nil
+			// The others are asked all the same: what they say counts for later messages.
+			if v.pass == 0 || i+1 < v.pass {
+				v.pass = i + 1
+			}
 		case r == milter.Reply(milter.AcceptConnection):
 			v.connDone[i] = true
 		case !refused:
@@ -102,9 +104,11 @@ func (v *conversation) askEarly(ctx context.Context, st milter.Stage, bind func(
 		case v.chain.Immediate:
 			v.begin()
 			return v.refuse(st, refusal)
-		case v.held == nil || !v.held.early():
-			// The others are asked all the same: AUTH may cancel this.
-			v.held = &hold{refusal, st, failed}
+		// The others are asked all the same: AUTH may cancel this.
+		case failed && v.failure == nil:
+			v.failure = refusal
+		case !failed && v.held == nil:
+			v.held = &hold{refusal, st}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/internal/edit"
@@ -30,7 +31,8 @@ type Edits struct {
 	packet int // the most bytes that the MTA takes in one edit
 	size   int // of those queued
 	mu     sync.Mutex
-	over   bool
+	over   atomic.Bool
+	whole  bool // the filter's Needs name the body
 	queue  wire.EditQueue
 	tree   *message.Tree
 	body   io.Reader
@@ -148,6 +150,9 @@ func (e *Edits) Tree() (*message.Tree, error) {
 	if err := e.allowed(milter.CanChangeBody); err != nil {
 		return nil, err
 	}
+	if !e.whole {
+		return nil, ErrNeeds
+	}
 	if e.tree == nil {
 		t, err := e.m.now.read()
 		if err != nil {
@@ -201,7 +206,7 @@ func (e *Edits) make(need milter.Actions, do func() error) error {
 }
 
 func (e *Edits) allowed(need milter.Actions) error {
-	if e.over {
+	if e.over.Load() {
 		return milter.ErrEnded
 	}
 	if missing := need &^ e.needs; missing != 0 {
@@ -213,17 +218,15 @@ func (e *Edits) allowed(need milter.Actions) error {
 // end makes every later call return milter.ErrEnded. The tree stays with the hook
 // that was abandoned.
 func (e *Edits) end() {
-	e.mu.Lock()
-	e.over = true
-	e.mu.Unlock()
+	e.over.Store(true)
 }
 
 // close makes every later call return milter.ErrEnded, and gives the copy of the
 // tree back.
 func (e *Edits) close() {
+	e.over.Store(true)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.over = true
 	if e.tree != nil {
 		e.tree.Close()
 		e.tree = nil
@@ -233,8 +236,9 @@ func (e *Edits) close() {
 // prepare makes of what was asked for a list of edits, and reads the new body. It
 // runs in the time of the hook, since readers are the filter's.
 func (e *Edits) prepare() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.over.Store(true)
+	e.mu.Lock() // for what a goroutine of the filter still does
+	e.mu.Unlock()
 	m := e.m
 	e.newBody = m.now.Body
 	if t := e.tree; t != nil {

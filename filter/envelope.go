@@ -17,7 +17,7 @@ func (v *conversation) mail(ctx context.Context, c *milter.Mail) milter.MailRepl
 	m.user, _ = v.session.Macro("{auth_authen}")
 	if kind, _ := v.session.Macro("{auth_type}"); m.user != "" || kind != "" {
 		m.class, m.exempt = Authenticated, true
-		if v.held != nil && v.held.early() && !v.held.failed {
+		if v.held != nil {
 			m.expl.Filters = append(m.expl.Filters, Outcome{Name: "chain", Stage: milter.StageMail.String(), Decision: "continue",
 				Why: "the client is authenticated: the refusal at " + v.held.stage.String() + " does not apply"})
 		}
@@ -37,7 +37,7 @@ func (v *conversation) mail(ctx context.Context, c *milter.Mail) milter.MailRepl
 	case v.chain.Immediate:
 		return v.refuse(milter.StageMail, refusal)
 	default:
-		v.held = &hold{refusal, milter.StageMail, false}
+		m.held = refusal
 	}
 	return milter.Continue
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/quarantine"
@@ -25,12 +26,12 @@ func (t *Transaction) Keep(ctx context.Context, reason string) (ref string, err 
 	if t.report {
 		return newRef(), nil // nothing is changed, either
 	}
-	if m.kept != "" {
-		return m.kept, nil
+	if ref := m.kept.Load(); ref != nil {
+		return *ref, nil
 	}
 	e, err := m.keep(ctx, t.Connection, quarantine.Entry{Filter: t.filter, Reason: reason})
 	if err == nil {
-		m.kept = e.Ref
+		m.kept.Store(&e.Ref)
 	}
 	return e.Ref, err
 }
@@ -97,10 +98,11 @@ func (v *conversation) keepFailed(ctx context.Context, f *Failure, policy OnRepe
 }
 
 // failures counts how often each filter failed on a content. What an earlier
-// process counted is found in the store.
+// process kept of it counts, too.
 type failures struct {
-	mu sync.Mutex
-	n  map[failure]int
+	mu    sync.Mutex
+	began time.Time // of this process's counting
+	n     map[failure]int
 }
 
 type failure struct {
@@ -125,12 +127,12 @@ func (f *failures) count(ctx context.Context, s *quarantine.Store, filter string
 	}
 	n := 0
 	for old, err := range s.List(ctx) {
-		if err == nil && old.Failed && old.Filter == filter && old.SHA256 == e.SHA256 {
+		if err == nil && old.Failed && old.Filter == filter && old.SHA256 == e.SHA256 && old.Time.Before(f.began) {
 			n++
 		}
 	}
-	f.n[key] = max(n, 1)
-	return f.n[key]
+	f.n[key] = n + 1
+	return n + 1
 }
 
 // Repeated returns how many messages failed for the third time or more.

@@ -30,6 +30,8 @@ type Failure struct {
 	Stage  milter.Stage
 	Err    error
 	Stack  string // of a panic
+
+	uncalled bool // the hook never ran
 }
 
 // Error says which filter failed, where and why.
@@ -52,9 +54,9 @@ func (v *conversation) run(ctx context.Context, s *Step, st milter.Stage, hook f
 	}
 	switch {
 	case left <= 0: // the filters before took it all
-		return nil, &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrTime}
+		return nil, &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrTime, uncalled: true}
 	case v.chain.tooManyAbandoned():
-		return nil, &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrBusy}
+		return nil, &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrBusy, uncalled: true}
 	}
 	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()

@@ -5,7 +5,9 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 
+	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/internal/edit"
 	"github.com/gomilter/gomilter/message"
 )
@@ -38,9 +40,10 @@ type mail struct {
 	spools     []*message.Spool
 	spoolErr   error
 	quarantine *string
-	kept       string // reference of the original
-	exempt     bool   // authenticated: what was held at connect and HELO does not apply
-	sending    bool   // the new body is on its way
+	kept       atomic.Pointer[string] // reference of the original
+	held       *milter.Refusal        // at MAIL, told at RCPT
+	exempt     bool                   // authenticated: what was held at connect and HELO does not apply
+	sending    bool                   // the new body is on its way
 	expl       *Explanation
 	shared     bool // an abandoned hook may still look at it
 }
