@@ -83,6 +83,7 @@ func TestNamesAsSomeClientsReadThem(t *testing.T) {
 		{"Content-Location with a path", "Content-Location: http://example.com/a/evil%2Ejs?b/c#d/e", "content-location"},
 		{"behind a bare CR", "X: a\rContent-Disposition: attachment; filename=evil.js", "content-disposition filename"},
 		{"behind bare CRs", "X: a\r\rjunk\rContent-Type: a/b;\r\tname=evil.js", "content-type name"},
+		{"X-Sun-Data-Name behind a bare CR", "X: junk\rX-Sun-Data-Name: evil.js", "x-sun-data-name"},
 		{"before a bare CR", "Content-Description: evil.js\rX: y", "content-description"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

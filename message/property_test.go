@@ -20,7 +20,9 @@ var pieces = []string{
 	"\r\n--a\r\n", "--a\n", "--a--\r\n", "\n--b b\n", "--b b-- \r\n", "\r\n--c\r\n", "--c--\r\n", "--a--", "--a", "--\r\n", "--x\r\n", "--x--\r\n",
 	"\r\n", "\n", "\r", "\r\n\r\n", " ", "\x00", "\xff", "\xc3\xa4", "text", "text\r\n", "=3D", "=\r\n", "aGVsbG8=\r\n", "LS1hCg==\r\n",
 	"U3ViamVjdDogeAoKYm9keQo=\r\n", "Q29udGVudC1UeXBlOiBtdWx0aXBhcnQvbWl4ZWQ7IGJvdW5kYXJ5PWEKCi0tYQoKeAotLWEtLQo=\r\n",
-	"begin 644 a.txt\r\n%:&5L;&\\\r\n`\r\nend\r\n", "\nbegin 644 b\n#86)C\n", "begin-base64 644 c\naGVsbG8=\n====\n", "+AGE-", "<html>", "\r\r\n",
+	"Content-Type: multipart/mixed; boundary=a; boundary=b\r\n", "Content-Type: multipart/mixed (a; boundary=c; b)\n", "Content-Transfer-Encoding: base64, x\r\n",
+	"X: y\rContent-Disposition: attachment; filename=a.js\n", "Content-Disposition: attachment; filename*0=a; filename*2=(c)b; x=\"\\\"\"\r\n", "Content-Description: =?utf-16?B?ZQB2AA==?=\n",
+	"begin 644 junk\nno data\n", "begin 644 a.txt\r\n%:&5L;&\\\r\n`\r\nend\r\n", "\nbegin 644 b\n#86)C\n", "begin-base64 644 c\naGVsbG8=\n====\n", "+AGE-", "<html>", "\r\r\n",
 }
 
 func anyMail(t *rapid.T) string {

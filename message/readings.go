@@ -129,8 +129,8 @@ func utf16Readings(raw string) []string {
 	return all
 }
 
-// behindCR returns the fields of a header's line in which a CR stands alone, as
-// clients read them to whom that ends a line; nil for any other.
+// behindCR returns the fields that may name a part of a header's line in which a CR
+// stands alone, as clients read them to whom that ends a line; nil for any other.
 func behindCR(f Field) Header {
 	if f.eol != '\n' {
 		return nil
@@ -142,12 +142,15 @@ func behindCR(f Field) Header {
 	raw = append(bytes.ReplaceAll(raw, []byte("\r"), []byte("\n")), '\n')
 	var h Header
 	for len(raw) > 0 {
-		m := Parse(raw)
-		h = append(h, m.Header...)
-		raw = m.Body
-		if len(m.Break) == 0 {
-			raw = raw[len(cutLine(raw, '\n')):]
+		line := cutLine(raw, '\n')
+		size := len(line)
+		for size < len(raw) && (raw[size] == ' ' || raw[size] == '\t') {
+			size += len(cutLine(raw[size:], '\n'))
 		}
+		if n, _ := scanName(line); isContentField(line) || strings.EqualFold(string(line[:n]), "X-Sun-Data-Name") {
+			h = append(h, Parse(raw[:size]).Header...)
+		}
+		raw = raw[size:]
 	}
 	return h
 }
