@@ -322,10 +322,10 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 	shown := show(p.Filename())
 	var found []finding
 	for _, n := range names {
-		if neverNames[n.From] {
+		if !isName(n) {
 			continue
 		}
-		if ext := f.ext.find(n.Value); ext != "" {
+		if ext := f.ext.find(n.Value); ext != "" && (ext != "com" || n.From != "content-description") {
 			if shown == "" || f.ext.find(p.Filename()) == "" {
 				shown = show(n.Value)
 			}
@@ -349,7 +349,7 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 	if shown == "" {
 		shown = p.MediaType() + " without a name"
 	}
-	if shownTypes[kind] && !slices.ContainsFunc(names, func(n message.Name) bool { return !neverNames[n.From] }) {
+	if shownTypes[kind] && !slices.ContainsFunc(names, isName) {
 		return found, nil // what clients show, and do not save
 	}
 	head := make([]byte, headSize)

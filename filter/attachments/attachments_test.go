@@ -130,6 +130,8 @@ func TestD09WhatIsReplaced(t *testing.T) {
 		{"a message as a file of another name", multipart(text, attached("fwd.dat", []byte("MIME-Version: 1.0\r\n"+crlf(inner)))), []string{"fwd.dat"}, "a message in it"},
 		{"a member that ends in a backslash", multipart(text, attached("a.zip", zipOf(map[string][]byte{"evil.js\\": []byte("x")}))), []string{"a.zip"}, ".js"},
 		{"a boundary in .com", crlf("Content-Type: text/html; boundary=\"1.mailer.example.com\"\n\n<p>news</p>\n"), nil, ""},
+		{"a boundary in pieces", crlf("Content-Type: text/html; boundary*0=\"1.mailer.\"; boundary*1=\"example.com\"\n\n<p>news</p>\n"), nil, ""},
+		{"a description of a page", multipart(text, "Content-Type: text/plain\nContent-Description: see www.example.com\n\nx\n"), nil, ""},
 		{"a table that begins like a program", multipart(text, attached("countries.csv", []byte("MZ;Mozambique;Maputo\r\n"+strings.Repeat("NA;Namibia;Windhoek\r\n", 20)))), nil, ""},
 		{"a document with a temporary file in it", multipart(text, attached("letter.docx", zipOf(map[string][]byte{"[Content_Types].xml": []byte("<x/>"), "word/media/image1.tmp": []byte("x")}))), nil, ""},
 		{"the whole message", crlf("Subject: fax\nContent-Type: application/x-msdownload; name=FAX20.exe\nContent-Transfer-Encoding: base64\nX-Last: kept\n\nTVo=\n"), []string{"FAX20.exe"}, ".exe"},

@@ -21,6 +21,12 @@ func init() {
 	}
 }
 
+// isName reports whether some client may take the value for a file name.
+func isName(n message.Name) bool {
+	param, _, _ := strings.Cut(n.From, "*") // boundary*0*
+	return !neverNames[param]
+}
+
 // typeExtensions are media types of files that run, and the ending that stands for
 // each.
 var typeExtensions = map[string]string{
