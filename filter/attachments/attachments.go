@@ -349,7 +349,7 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 	if shown == "" {
 		shown = p.MediaType() + " without a name"
 	}
-	if shownTypes[kind] && !slices.ContainsFunc(names, isName) {
+	if shownTypes[kind] && p.Disposition() != "attachment" && !slices.ContainsFunc(names, isName) {
 		return found, nil // what clients show, and do not save
 	}
 	head := make([]byte, headSize)
@@ -396,14 +396,14 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 			name = n.Value
 		}
 	}
-	var found []finding
+	found, err := f.lookIntoMessage(ctx, body, name, shown, b)
+	if err != nil {
+		return nil, err
+	}
 	add := func(rule Rule, member, why string) {
 		if !slices.ContainsFunc(found, func(x finding) bool { return x.rule == rule }) {
 			found = append(found, finding{rule: rule, Warning: Warning{Rule: rule, Name: shown, Member: member, Why: why}})
 		}
-	}
-	if list, err := f.lookIntoMessage(ctx, body, name, shown, b); list != nil || err != nil {
-		return list, err
 	}
 	limits, ok := b.left()
 	if !ok {

@@ -128,6 +128,9 @@ func TestD09WhatIsReplaced(t *testing.T) {
 		{"text that is a program", multipart(text, strings.Replace(attached("", pe), "application/octet-stream", "text/x-log", 1)), []string{"text/x-log without a name"}, "Windows program"},
 		{"a message as a file", multipart(text, attached("fwd.eml", []byte(crlf(inner)))), []string{"fwd.eml"}, "a message in it"},
 		{"a message as a file of another name", multipart(text, attached("fwd.dat", []byte("MIME-Version: 1.0\r\n"+crlf(inner)))), []string{"fwd.dat"}, "a message in it"},
+		{"an archive called a message", multipart(text, attached("a.eml", zipOf(map[string][]byte{"x.exe": []byte("x")}))), []string{"a.eml"}, ".exe"},
+		{"an archive behind a header", multipart(text, attached("a.zip", append([]byte("A: b\nMIME-Version: 1\n\n"), zipOf(map[string][]byte{"x.exe": []byte("x")})...))), []string{"a.zip"}, ".exe"},
+		{"text to be saved that is a program", multipart(text, strings.Replace(strings.Replace(attached("", pe), "application/octet-stream", "text/plain", 1), "; filename=\"\"", "", 1)), []string{"text/plain without a name"}, "Windows program"},
 		{"a member that ends in a backslash", multipart(text, attached("a.zip", zipOf(map[string][]byte{"evil.js\\": []byte("x")}))), []string{"a.zip"}, ".js"},
 		{"a boundary in .com", crlf("Content-Type: text/html; boundary=\"1.mailer.example.com\"\n\n<p>news</p>\n"), nil, ""},
 		{"a boundary in pieces", crlf("Content-Type: text/html; boundary*0=\"1.mailer.\"; boundary*1=\"example.com\"\n\n<p>news</p>\n"), nil, ""},
@@ -322,6 +325,22 @@ func gzipOf(b []byte) []byte {
 	w.Write(b)
 	w.Close()
 	return out.Bytes()
+}
+
+// Messages in messages as files end at a depth, not at the end of the disk.
+func TestMessagesInMessagesAreLimited(t *testing.T) {
+	mail := crlf("MIME-Version: 1.0\nSubject: x\n\nx\n")
+	for range 12 {
+		mail = multipart(attached("a.eml", []byte(mail)))
+	}
+	b := newBench(t, attachments.Options{Actions: map[attachments.Rule]attachments.Action{attachments.IsTooLarge: attachments.Reject}})
+	if r := b.send(t, mail); r.Verdict != mta.Reject {
+		t.Errorf("%s", r.Verdict)
+	}
+	few := multipart(attached("a.eml", []byte(multipart(attached("b.eml", []byte(crlf("MIME-Version: 1.0\nSubject: x\n\nx\n")))))))
+	if r := b.send(t, few); r.Verdict != mta.Accept {
+		t.Errorf("two deep: %s", r.Verdict)
+	}
 }
 
 // Options that cannot be meant are refused.

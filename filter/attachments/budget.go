@@ -19,6 +19,7 @@ type budget struct {
 	began    time.Time
 	unpacked int64
 	messages int // attached ones that were looked into
+	depth    int // of the one being looked into
 }
 
 func newBudget(l archive.Limits) *budget {

@@ -33,7 +33,7 @@ func program(head []byte) string {
 	if len(head) == 0 {
 		return ""
 	}
-	if len(head) > 1 && string(head[:2]) == "MZ" && !bytes.Contains(head[:min(len(head), 64)], []byte{0}) {
+	if len(head) > 1 && string(head[:2]) == "MZ" && !bytes.Contains(head, []byte{0}) {
 		return "" // a text that begins so; a program's header has zeros
 	}
 	for m := mimetype.Detect(head); m != nil; m = m.Parent() {

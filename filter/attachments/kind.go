@@ -13,7 +13,7 @@ import (
 var neverNames = map[string]bool{}
 
 func init() {
-	for p := range strings.FieldsSeq(`boundary charset format delsp micalg protocol report-type type start start-info
+	for p := range strings.FieldsSeq(`boundary charset format delsp micalg protocol report-type type start start-info x-url
 		access-type site server directory expiration permission url method component x-apple-part-url x-mac-type
 		x-mac-creator reply-type number total id size creation-date modification-date read-date profile level`) {
 		neverNames["content-type "+p] = true
@@ -32,7 +32,7 @@ func isName(n message.Name) bool {
 var typeExtensions = map[string]string{
 	"application/hta": "hta", "application/x-msdownload": "exe", "application/x-msdos-program": "exe", "application/x-dosexec": "exe",
 	"application/vnd.microsoft.portable-executable": "exe", "application/x-ms-shortcut": "lnk", "application/x-bat": "bat",
-	"application/javascript": "js", "application/x-javascript": "js", "text/javascript": "js", "application/ecmascript": "js",
+	"application/javascript": "js", "application/x-javascript": "js", "application/ecmascript": "js",
 	"text/vbscript": "vbs", "application/x-vbscript": "vbs", "application/java-archive": "jar", "application/x-java-archive": "jar",
 	"application/x-msi": "msi", "application/x-ms-installer": "msi", "application/vnd.ms-htmlhelp": "chm", "application/x-sh": "sh",
 	"application/x-ms-application": "application", "application/x-iso9660-image": "iso",
@@ -81,8 +81,12 @@ func sealed(p *message.Part) bool {
 	return false
 }
 
-// maxMessages is how many files that are messages are looked into.
-const maxMessages = 100
+// maxMessages is how many files that are messages are looked into, maxDepth how deep
+// they may lie in each other.
+const (
+	maxMessages = 100
+	maxDepth    = 5
+)
 
 // lookIntoMessage looks into a file that is a message but is not attached as one.
 // It returns nil for what is none.
@@ -98,8 +102,12 @@ func (f *finder) lookIntoMessage(ctx context.Context, body *message.Spool, name,
 			return nil, nil
 		}
 	}
-	if b.messages++; b.messages > maxMessages {
-		return []finding{{rule: IsTooLarge, Warning: Warning{Rule: IsTooLarge, Name: shown, Why: "too many messages are attached"}}}, nil
+	b.depth++
+	defer func() { b.depth-- }()
+	b.messages++
+	b.unpacked += body.Size()
+	if _, ok := b.left(); !ok || b.messages > maxMessages || b.depth > maxDepth {
+		return []finding{{rule: IsTooLarge, Warning: Warning{Rule: IsTooLarge, Name: shown, Why: "the messages attached to it take too much"}}}, nil
 	}
 	tree, err := message.Read(body, nil)
 	if err != nil {
