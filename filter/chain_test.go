@@ -87,7 +87,7 @@ func marks(r *mta.Result) string {
 	return strings.Join(names, " ")
 }
 
-func TestFailingFilter(t *testing.T) {
+func TestD18FailingFilter(t *testing.T) {
 	failures := map[string]func(context.Context, *filter.Transaction, *filter.Edits) (milter.EndReply, error){
 		"error": func(_ context.Context, _ *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
 			e.AddHeader("X-Mark", "lost")
@@ -336,7 +336,7 @@ func TestHeldRefusals(t *testing.T) {
 	}
 }
 
-func TestRecipientsThatDisagree(t *testing.T) {
+func TestD15RecipientsThatDisagree(t *testing.T) {
 	soft, hard := milter.TempFail(450, "4.2.2", "later"), milter.Reject(550, "5.7.1", "never")
 	for _, tt := range []struct {
 		name     string
@@ -446,6 +446,29 @@ func TestEditsAreLimited(t *testing.T) {
 	}
 }
 
+// A body that comes back as it was is not sent.
+func TestBodyIsReplacedOnlyWhenItChanged(t *testing.T) {
+	body := func(text string) filter.Step {
+		return filter.Step{Filter: onMessage("to "+text, func(_ context.Context, _ *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
+			return milter.Accept, e.ReplaceBody(strings.NewReader(text + "\r\n"))
+		})}
+	}
+	for _, tt := range []struct {
+		steps []filter.Step
+		edits int
+	}{
+		{[]filter.Step{body("body")}, 0},
+		{[]filter.Step{body("new"), body("body")}, 0},
+		{[]filter.Step{body("bodY")}, 1},
+		{[]filter.Step{body("new"), body("newer")}, 1},
+	} {
+		c := newChainTest(tt.steps...)
+		if r := c.send(t); len(r.Edits) != tt.edits || line(r) != "accept" {
+			t.Errorf("%d filters: %s, edits %v, want %d", len(tt.steps), line(r), r.Edits, tt.edits)
+		}
+	}
+}
+
 // What no filter needs the MTA does not send.
 func TestNegotiatesTheUnionOfNeeds(t *testing.T) {
 	for _, tt := range []struct {
@@ -479,7 +502,7 @@ func TestNegotiatesTheUnionOfNeeds(t *testing.T) {
 	}
 }
 
-func TestCheckFindsWhatIsWrong(t *testing.T) {
+func TestD16CheckFindsWhatIsWrong(t *testing.T) {
 	nop := func(context.Context, *filter.Transaction, *filter.Edits) (milter.EndReply, error) {
 		return milter.Accept, nil
 	}

@@ -158,7 +158,11 @@ func (m *mail) send(e *milter.Edits, kind milter.MTA) error {
 			return fmt.Errorf("%s: %w", x.Action, err)
 		}
 	}
-	if body := m.now.Body; body != m.received.Body {
+	same, err := sameBytes(m.now.Body, m.received.Body)
+	if err != nil {
+		return err
+	}
+	if body := m.now.Body; !same {
 		if err := e.ReplaceBody(&bodyReader{io.NewSectionReader(body, 0, body.Size()), m}); err != nil {
 			return err
 		}

@@ -178,7 +178,7 @@ func TestErrorAcceptAtEarlierStages(t *testing.T) {
 }
 
 // AUTH is for one message; a failure is no refusal that it cancels.
-func TestAuthCancelsForOneMessage(t *testing.T) {
+func TestD10AuthIsForOneMessage(t *testing.T) {
 	for _, failed := range []bool{false, true} {
 		c := newChainTest(filter.Step{Filter: &filter.Filter{Name: "bad", Connect: func(context.Context, *filter.Connection) (milter.ConnectReply, error) {
 			if failed {

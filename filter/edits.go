@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -274,7 +275,13 @@ func (e *Edits) prepare() error {
 		}
 	}
 	e.edited = len(e.list) > 0
-	if e.newBody != m.now.Body {
+	same, err := sameBytes(e.newBody, m.now.Body)
+	if err != nil {
+		return err
+	}
+	if same {
+		e.newBody = m.now.Body
+	} else {
 		e.edited = true
 		e.list = append(e.list, edit.Edit{Action: edit.ReplaceBody, Size: e.newBody.Size()})
 	}
@@ -282,6 +289,30 @@ func (e *Edits) prepare() error {
 		e.list = append(e.list, edit.Edit{Action: edit.Quarantine, Value: *e.hold})
 	}
 	return nil
+}
+
+// sameBytes reports whether two bodies are alike. A body is replaced only when it
+// changed.
+func sameBytes(a, b message.Source) (bool, error) {
+	if a == nil || b == nil || a == b || a.Size() != b.Size() {
+		return a == b, nil
+	}
+	var p, q [32 << 10]byte
+	for at := int64(0); at < a.Size(); at += int64(len(p)) {
+		n := int(min(int64(len(p)), a.Size()-at))
+		for _, r := range []struct {
+			src message.Source
+			to  []byte
+		}{{a, p[:n]}, {b, q[:n]}} {
+			if got, err := r.src.ReadAt(r.to, at); got < n {
+				return false, fmt.Errorf("filter: compare bodies: %w", err)
+			}
+		}
+		if !bytes.Equal(p[:n], q[:n]) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func (e *Edits) readBody(r io.Reader) error {

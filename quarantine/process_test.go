@@ -65,7 +65,7 @@ func startOther(t *testing.T, dir string, env ...string) (*exec.Cmd, *bufio.Read
 	return c, bufio.NewReader(out)
 }
 
-func TestProcessesShareAFolder(t *testing.T) {
+func TestD13ProcessesShareAFolder(t *testing.T) {
 	dir := newDir(t)
 	s := mustOpen(t, dir, Options{})
 	a, outA := startOther(t, dir)
