@@ -58,19 +58,23 @@ func readings(name string) []string {
 		return []string{name}
 	}
 	reversed := strings.ContainsAny(name, "\u202e\u202b\u2067\u200f\u061c")
-	for _, dot := range []string{"%2e", "%2E", "&#46;", "&period;"} {
+	for _, dot := range []string{"%2e", "%2E", "&#46;", "&#x2e;", "&#x2E;", "&#X2E;", "&period;"} {
 		name = strings.ReplaceAll(name, dot, ".")
 	}
 	name = strings.ToLower(norm.NFKC.String(name))
 	// A path's last element counts, and a stream behind a colon as well as the name
 	// before it; a NUL ends a name for C programs.
 	var out []string
-	for _, piece := range strings.FieldsFunc(name, func(r rune) bool { return r == ':' || r == 0 }) {
+	pieces := strings.FieldsFunc(name, func(r rune) bool { return r == ':' || r == 0 })
+	if strings.ContainsRune(name, 0) { // or it is dropped
+		pieces = append(pieces, strings.ReplaceAll(name, "\x00", ""))
+	}
+	for _, piece := range pieces {
 		piece = strings.TrimRight(piece, "/\\")
 		piece = piece[strings.LastIndexAny(piece, "/\\")+1:]
 		piece = strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || unicode.Is(unicode.Variation_Selector, r) {
-				return -1
+			if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
+				return -1 // not seen
 			}
 			return r
 		}, piece)

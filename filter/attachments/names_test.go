@@ -11,7 +11,7 @@ func TestExtensions(t *testing.T) {
 	for _, tt := range []struct{ name, want string }{
 		{"a.exe", "exe"}, {"A.EXE", "exe"}, {"invoice.pdf.exe", "exe"}, {"LOVE-LETTER-FOR-YOU.TXT.vbs", "vbs"},
 		{"a.exe ", "exe"}, {"a.exe.", "exe"}, {"a.exe. . .", "exe"}, {"a.exe\"", "exe"}, {"\"a.exe", "exe"}, {"a.exe\t\r\n", "exe"}, {"a.exe;", "exe"}, {"a.exe\u00a0\u3000", "exe"}, // D-09
-		{"a.e\u200bxe", "exe"}, {"a.exe\u200e", "exe"}, {"a\uff0eexe", "exe"}, {"a.\uff45\uff58\uff45", "exe"}, {"a%2Eexe", "exe"}, {"a.e\x01xe", "exe"}, {"a.exe\ufe0f", "exe"},
+		{"a.e\u200bxe", "exe"}, {"a.exe\u200e", "exe"}, {"a\uff0eexe", "exe"}, {"a.\uff45\uff58\uff45", "exe"}, {"a%2Eexe", "exe"}, {"a.e\x01xe", "exe"}, {"a.exe\ufe0f", "exe"}, {"a.e\u034fxe", "exe"}, {"a.ex\u3164e", "exe"}, {"a.e\x00xe", "exe"}, {"a&#x2e;exe", "exe"},
 		{"photo\u202egpj.exe", "exe"}, {"annexe\u202egpj.scr", "scr"}, {"ann\u202eexe.jpg", ""}, {"gpj.nna\u202eexe.tfx", ""}, {"\u202etxt.exe", "exe"}, {"\u202eexe.txt", "exe"}, {"x\u202ercs.gpj", ""}, {"rcs.\u202egpj", "scr"}, {"exe.\u202exx", "exe"},
 		{"c:\\windows\\a.exe", "exe"}, {"../../a.exe", "exe"}, {"a.exe:stream.txt", "exe"}, {"a.txt:evil.exe", "exe"}, {"a.exe::$data", "exe"}, {"a.exe\x00.jpg", "exe"}, {"a.jpg\x00.exe", "exe"},
 		{"a.{00021401-0000-0000-c000-000000000046}", "{00021401-0000-0000-c000-000000000046}"},
