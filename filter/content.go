@@ -154,7 +154,7 @@ func (m *mail) send(e *milter.Edits, kind milter.MTA) error {
 		list = append(list, edit.Edit{Action: edit.Quarantine, Value: *m.quarantine})
 	}
 	for _, x := range list {
-		if err := make1(e, x); err != nil {
+		if err := request(e, x); err != nil {
 			return fmt.Errorf("%s: %w", x.Action, err)
 		}
 	}
@@ -172,8 +172,8 @@ func (m *mail) send(e *milter.Edits, kind milter.MTA) error {
 	return nil
 }
 
-// make1 asks the MTA for an edit.
-func make1(e *milter.Edits, x edit.Edit) error {
+// request asks the MTA for an edit.
+func request(e *milter.Edits, x edit.Edit) error {
 	params := strings.Fields(x.Args)
 	switch x.Action {
 	case edit.AddHeader:

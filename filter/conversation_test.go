@@ -32,8 +32,8 @@ func (c *chainTest) connect(t *testing.T) *mta.Session {
 	return s
 }
 
-// message sends one over the connection.
-func message1(t *testing.T, s *mta.Session, rcpt, raw string) *mta.Result {
+// sendOver sends a message over the connection.
+func sendOver(t *testing.T, s *mta.Session, rcpt, raw string) *mta.Result {
 	t.Helper()
 	ctx := t.Context()
 	if out, err := s.Mail(ctx, "<a@example.com>"); err != nil || out.Reply != nil {
@@ -66,7 +66,7 @@ func TestMessagesOfAConnectionAreApart(t *testing.T) {
 	})})
 	s := c.connect(t)
 	for i, raw := range []string{"Subject: one\n\nbody\n", strings.Repeat("X: y\n", 1100) + "\nbody\n", "Subject: two\n\nbody\n", "Subject: three\n\nbody\n"} {
-		r := message1(t, s, fmt.Sprintf("<r%d@example.net>", i), raw)
+		r := sendOver(t, s, fmt.Sprintf("<r%d@example.net>", i), raw)
 		if want := i != 1; (r.Verdict == mta.Accept) != want {
 			t.Errorf("message %d: %s", i, r.Verdict)
 		}
@@ -170,7 +170,7 @@ func TestErrorAcceptAtEarlierStages(t *testing.T) {
 			if want == "" {
 				want = "before"
 			}
-			if r := message1(t, s, "<b@example.net>", "Subject: x\n\nx\n"); marks(r) != want {
+			if r := sendOver(t, s, "<b@example.net>", "Subject: x\n\nx\n"); marks(r) != want {
 				t.Errorf("%s, message %d: %s, marks %q, want %q", at, i, r.Verdict, marks(r), want)
 			}
 		}
@@ -196,11 +196,11 @@ func TestD10AuthIsForOneMessage(t *testing.T) {
 		}}})
 		s := c.connect(t)
 		s.SetMacros(map[string]string{"auth_authen": "joe"})
-		if r := message1(t, s, "<b@example.net>", "Subject: x\n\nx\n"); (r.Verdict == mta.Accept) == failed {
+		if r := sendOver(t, s, "<b@example.net>", "Subject: x\n\nx\n"); (r.Verdict == mta.Accept) == failed {
 			t.Errorf("failed %v, with AUTH: %s", failed, r.Verdict)
 		}
 		s.UnsetMacros("auth_authen")
-		if r := message1(t, s, "<b@example.net>", "Subject: x\n\nx\n"); r.Recipients[0].Reply == nil {
+		if r := sendOver(t, s, "<b@example.net>", "Subject: x\n\nx\n"); r.Recipients[0].Reply == nil {
 			t.Errorf("failed %v, without AUTH: %s", failed, r.Verdict)
 		}
 	}
@@ -298,7 +298,7 @@ func TestExplanationsOfManyHelos(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	message1(t, s, "<b@example.net>", "Subject: x\n\nx\n")
+	sendOver(t, s, "<b@example.net>", "Subject: x\n\nx\n")
 	if n := len(c.told[0].Filters); n != 50 {
 		t.Errorf("%d outcomes", n)
 	}
@@ -361,7 +361,7 @@ func TestHoldsAreApart(t *testing.T) {
 		s := newChainTest(tt.steps...).connect(t)
 		s.SetMacros(map[string]string{"auth_authen": "joe"})
 		for i, want := range tt.want {
-			if r := message1(t, s, "<b@example.net>", "Subject: x\n\nx\n"); (r.Recipients[0].Reply == nil) != want {
+			if r := sendOver(t, s, "<b@example.net>", "Subject: x\n\nx\n"); (r.Recipients[0].Reply == nil) != want {
 				t.Errorf("%s, message %d: %v", tt.name, i, r.Recipients[0].Reply)
 			}
 			s.UnsetMacros("auth_authen")

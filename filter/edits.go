@@ -297,16 +297,16 @@ func sameBytes(a, b message.Source) (bool, error) {
 	if a == nil || b == nil || a == b || a.Size() != b.Size() {
 		return a == b, nil
 	}
-	var p, q [32 << 10]byte
-	for at := int64(0); at < a.Size(); at += int64(len(p)) {
-		n := int(min(int64(len(p)), a.Size()-at))
-		for _, r := range []struct {
-			src message.Source
-			to  []byte
-		}{{a, p[:n]}, {b, q[:n]}} {
-			if got, err := r.src.ReadAt(r.to, at); got < n {
-				return false, fmt.Errorf("filter: compare bodies: %w", err)
-			}
+	const size = 32 << 10
+	p := make([]byte, 2*size) // not on the stack of every connection
+	p, q := p[:size], p[size:]
+	for at := int64(0); at < a.Size(); at += size {
+		n := int(min(size, a.Size()-at))
+		if got, err := a.ReadAt(p[:n], at); got < n {
+			return false, fmt.Errorf("filter: compare bodies: %w", err)
+		}
+		if got, err := b.ReadAt(q[:n], at); got < n {
+			return false, fmt.Errorf("filter: compare bodies: %w", err)
 		}
 		if !bytes.Equal(p[:n], q[:n]) {
 			return false, nil

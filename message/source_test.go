@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"testing/iotest"
 
@@ -44,9 +43,6 @@ func TestSpoolIsWhatWasWritten(t *testing.T) {
 }
 
 func TestSpoolFileIsPrivateAndNameless(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("no unlinked files")
-	}
 	dir := t.TempDir()
 	s := NewSpool(-1, dir)
 	defer s.Close()
