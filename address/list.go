@@ -3,6 +3,8 @@ package address
 import (
 	"iter"
 	"strings"
+
+	"github.com/gomilter/gomilter/internal/comment"
 )
 
 // A Mailbox is one entry of a From, To, Cc or similar header field.
@@ -159,21 +161,9 @@ func (s *listScanner) comment(at int) int {
 	if s.noParen {
 		return 0
 	}
-	depth := 0
-	for i := at; i < len(s.src); i++ {
-		switch s.src[i] {
-		case '\\':
-			i++
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return i + 1 - at
-			}
-		}
-	}
-	s.noParen = true
-	return 0
+	n := comment.Len(s.src[at:])
+	s.noParen = n == 0
+	return n
 }
 
 // angle returns the length of the address in brackets that begins at a place, or 0. It
@@ -383,28 +373,29 @@ func appendWord(name []byte, word string) []byte {
 // no part of it (RFC 5322 section 4.4), and neither are control characters.
 func pathOf(s string) (Path, bool) {
 	b := make([]byte, 0, len(s))
-	depth, quoted := 0, false
+	quoted := false
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		switch {
 		case c == '\\' && i+1 < len(s) && !isControl(s[i+1]):
-			if i++; depth == 0 {
-				b = append(b, c, s[i])
-			}
+			i++
+			b = append(b, c, s[i])
 			continue
 		case quoted:
 			quoted = c != '"'
 		case c == '(':
-			depth++
-		case c == ')' && depth > 0:
-			depth--
+			n := comment.Len(s[i:])
+			if n == 0 { // it hides what is left
+				n = len(s) - i
+			}
+			i += n - 1
 			continue
-		case c == '"' && depth == 0:
+		case c == '"':
 			quoted = true
 		case c == ' ':
 			continue
 		}
-		if depth == 0 && !isControl(c) {
+		if !isControl(c) {
 			b = append(b, c)
 		}
 	}

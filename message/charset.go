@@ -15,6 +15,8 @@ import (
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/encoding/unicode/utf32"
 	"golang.org/x/text/transform"
+
+	"github.com/gomilter/gomilter/internal/utf7"
 )
 
 // charsets are labels that mail has and neither index knows, or knows otherwise
@@ -23,7 +25,7 @@ import (
 var charsets = map[string]encoding.Encoding{
 	"": nil, "us-ascii": nil, "ascii": nil, "ansi_x3.4-1968": nil, "unknown-8bit": nil, "x-unknown": nil, "8bit": nil,
 	"iso-2022-kr": nil, "csiso2022kr": nil, "iso-2022-cn": nil, "iso-2022-cn-ext": nil,
-	"utf-7": utf7Encoding{}, "utf7": utf7Encoding{}, "unicode-1-1-utf-7": utf7Encoding{}, "csutf7": utf7Encoding{},
+	"utf-7": utf7.Encoding, "utf7": utf7.Encoding, "unicode-1-1-utf-7": utf7.Encoding, "csutf7": utf7.Encoding,
 	"utf-16": unicode.UTF16(unicode.BigEndian, unicode.UseBOM), "csutf16": unicode.UTF16(unicode.BigEndian, unicode.UseBOM),
 	"utf-32": utf32.UTF32(utf32.BigEndian, utf32.UseBOM), "utf-32be": utf32.UTF32(utf32.BigEndian, utf32.UseBOM), "utf-32le": utf32.UTF32(utf32.LittleEndian, utf32.UseBOM),
 	"hz-gb-2312": simplifiedchinese.HZGB2312, "hz": simplifiedchinese.HZGB2312,

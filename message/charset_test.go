@@ -55,7 +55,7 @@ func TestCharsets(t *testing.T) {
 		{"utf-7", "+2D3eAA-", "😀"},
 		{"utf-7", "+2D0-x", "\ufffdx"},
 		{"utf-7", "+2D0", "\ufffd"},
-		{"utf-7", "a\xffb", "a\ufffdb"},
+		{"utf-7", "a\xe4b", "a\u00e4b"},
 		{"ebcdic-cp-us", "\xc1\xa9", "Az"},
 	} {
 		if got := decodeCharset(tt.label, []byte(tt.in)); got != tt.want {

@@ -167,7 +167,7 @@ func (p *Part) SetText(text Source) error {
 // unencodable tells a character that a charset lacks from an error in reading.
 func unencodable(err error) bool {
 	var repertoire interface{ Replacement() byte } // what encoders of x/text return
-	return errors.As(err, &repertoire) || err == errNotASCII || err == errNoEncoder || err == encoding.ErrInvalidUTF8
+	return errors.As(err, &repertoire) || err == errNotASCII || err == encoding.ErrInvalidUTF8
 }
 
 var errNotASCII = errors.New("message: not ASCII")

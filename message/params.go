@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gomilter/gomilter/internal/comment"
 )
 
 // maxParams is how many parameters of one field are read.
@@ -56,20 +58,20 @@ func cutParams(v string) (mediaType string, parts []attr, more bool) {
 
 const blanks = " \t\r\n"
 
-// cutType cuts off what stands before the first parameter.
+// cutType cuts off what stands before the first parameter. A comment without end
+// hides nothing.
 func cutType(v string) (first, rest string) {
-	depth := 0
+	open := false                // a comment that does not end was seen
 	word, before := 0, byte(' ') // where the last word begins, and what stands before it
 	for i := 0; i < len(v); i++ {
 		c := v[i]
 		switch {
-		case c == '\\' && depth > 0:
-			i++
-		case c == '(':
-			depth++
-		case c == ')' && depth > 0:
-			depth--
-		case depth > 0:
+		case c == '(' && !open:
+			n := comment.Len(v[i:])
+			if open = n == 0; open {
+				word, before = i+1, ' '
+			}
+			i += max(n-1, 0)
 		case c == ';':
 			return v[:i], v[i+1:]
 		case c == '=' && before != '/':
@@ -83,33 +85,26 @@ func cutType(v string) (first, rest string) {
 			}
 		}
 	}
-	if depth > 0 { // a comment without end hides nothing
-		if i := strings.IndexByte(v, ';'); i >= 0 {
-			return v[:i], v[i+1:]
-		}
-	}
 	return v, ""
 }
 
-// cleanType brings a type into its simplest form.
+// cleanType brings a type into its simplest form. Of what follows a comment
+// without end it is no part, unless nothing else is there.
 func cleanType(s string) string {
 	var b strings.Builder
-	depth := 0
+	open := false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case c == '\\' && depth > 0:
-			i++
-		case c == '(':
-			depth++
-		case c == ')' && depth > 0:
-			depth--
-		case depth > 0 || c <= ' ' || c == '"' || c == ';' || c == 0x7f:
+		case c == '(' && !open:
+			n := comment.Len(s[i:])
+			if open = n == 0; open && b.Len() > 0 {
+				return b.String()
+			}
+			i += max(n-1, 0)
+		case c <= ' ' || c == '"' || c == '(' || c == ';' || c == 0x7f:
 		default:
 			b.WriteByte(lower(c))
 		}
-	}
-	if b.Len() == 0 && depth > 0 { // a comment without end hides nothing
-		return cleanType(strings.ReplaceAll(s, "(", ""))
 	}
 	return b.String()
 }

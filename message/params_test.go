@@ -62,6 +62,10 @@ func TestParseParams(t *testing.T) {
 		{"plain and extended", "a/b; filename=x; filename*=utf-8''y", `a/b filename="x" filename*="y"`},
 		{"name in quotes", `a/b; "name"=x`, `a/b name="x"`},
 		{"comment without end", "a/b (c; name=x.exe", `a/b name="x.exe"`},
+		{"comment without end, no semicolon", "a/b (name=x.exe", `a/b name="x.exe"`},
+		{"comment without end behind another", "a/b (;) (c; name=x.exe", `a/b name="x.exe"`},
+		{"comment without end before the type", "(a/b; name=x.exe", `a/b name="x.exe"`},
+		{"comment before the type", "(c(d)\\)) a/b", `a/b`},
 		{"type in quotes", `"a/b"; name=x`, `a/b name="x"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

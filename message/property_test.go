@@ -225,9 +225,6 @@ func edited(t failer, in string, pick, how int, text string) {
 	var opened []byte
 	if what == "SetText" && !uu {
 		opened, err = io.ReadAll(p.Text())
-		if p.Charset() == "utf-7" {
-			return
-		}
 	} else {
 		opened, err = io.ReadAll(p.Open())
 	}

@@ -11,24 +11,23 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/encoding/unicode/utf32"
+
+	"github.com/gomilter/gomilter/internal/utf7"
 )
 
 // A reading is one way to get ASCII-compatible text out of bytes.
 type reading struct {
 	charset string            // as plainCharset has it; "" is the bytes themselves
 	enc     encoding.Encoding // nil for those without
-	utf7    bool
-	shifts  bool // what is left of ISO 2022 without its sets of two bytes; cannot be written
-	noNUL   bool // the bytes without NULs
-	wide    bool // the text may be in an encoding of 16 or 32 bits: NULs are nothing odd
+	shifts  bool              // what is left of ISO 2022 without its sets of two bytes; cannot be written
+	noNUL   bool              // the bytes without NULs
+	wide    bool              // the text may be in an encoding of 16 or 32 bits: NULs are nothing odd
 }
 
-func (r reading) isBytes() bool { return r.enc == nil && !r.utf7 && !r.shifts && !r.noNUL }
+func (r reading) isBytes() bool { return r.enc == nil && !r.shifts && !r.noNUL }
 
 func (r reading) decode(b []byte) []byte {
 	switch {
-	case r.utf7:
-		return decodeUTF7(b)
 	case r.shifts:
 		return withoutShifts(b)
 	case r.noNUL:
@@ -46,8 +45,6 @@ func (r reading) decode(b []byte) []byte {
 // character reference.
 func (r reading) encode(b []byte) (_ []byte, ok bool) {
 	switch {
-	case r.utf7:
-		return encodeUTF7(b), true
 	case r.shifts:
 		return nil, false
 	case r.enc != nil:
@@ -78,7 +75,7 @@ var (
 	utf16le = reading{charset: "utf16le", wide: true, enc: unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM)}
 	utf32be = reading{charset: "utf32be", wide: true, enc: utf32.UTF32(utf32.BigEndian, utf32.IgnoreBOM)}
 	utf32le = reading{charset: "utf32le", wide: true, enc: utf32.UTF32(utf32.LittleEndian, utf32.IgnoreBOM)}
-	utf7    = reading{charset: "utf7", utf7: true}
+	utf7way = reading{charset: "utf7", enc: utf7.Encoding}
 	jis     = reading{charset: "iso2022", enc: japanese.ISO2022JP}
 	hz      = reading{charset: "hz", enc: simplifiedchinese.HZGB2312}
 	shifts  = reading{charset: "iso2022", shifts: true}
@@ -113,7 +110,7 @@ func charsetReadings(name string) (ways []reading, bytesToo bool) {
 		}
 		return []reading{utf32le, utf32be}, true
 	case has("utf7"):
-		return []reading{utf7}, true
+		return []reading{utf7way}, true
 	case has("iso2022jp", "2022jp") || name == "cp50220" || name == "cp50221" || name == "cp50222":
 		return []reading{jis, shifts}, false
 	case has("iso2022"):
@@ -153,7 +150,7 @@ func readings(head []byte, charset string) []reading {
 		{"\x00\x00\xfe\xff", utf32be},
 		{"\xff\xfe", utf16le},
 		{"\xfe\xff", utf16be},
-		{"+/v", utf7},
+		{"+/v", utf7way},
 	} {
 		if bytes.HasPrefix(head, []byte(bom.bytes)) {
 			add(bom.way)

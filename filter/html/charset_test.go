@@ -1,10 +1,8 @@
 package html
 
 import (
-	"bytes"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
@@ -14,7 +12,8 @@ import (
 	"golang.org/x/text/encoding/traditionalchinese"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/encoding/unicode/utf32"
-	"pgregory.net/rapid"
+
+	"github.com/gomilter/gomilter/internal/utf7"
 )
 
 var encodings = []struct {
@@ -38,6 +37,7 @@ var encodings = []struct {
 	{"UTF-16BE", "Grüße 日本語 😀", unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM)},
 	{"utf-32le", "Grüße 日本語 😀", utf32.UTF32(utf32.LittleEndian, utf32.IgnoreBOM)},
 	{"utf-32", "Grüße 日本語 😀", utf32.UTF32(utf32.BigEndian, utf32.UseBOM)},
+	{"utf-7", "Gr\u00fc\u00dfe 1+1", utf7.Encoding},
 	{"ibm037", "Gr\u00fc\u00dfe", charmap.CodePage037},
 	{"cp1140", "Gr\u00fc\u00dfe \u20ac", charmap.CodePage1140},
 }
@@ -151,44 +151,6 @@ func FuzzRemoveCharsets(f *testing.F) {
 			if found := active(way.decode([]byte(got))); found != "" {
 				t.Errorf("%s: Remove(%q)\n      = %q\nis active: %s", o.Charset, text, got, found)
 			}
-		}
-	})
-}
-
-func TestUTF7(t *testing.T) {
-	for _, tt := range []struct{ in, want string }{ // RFC 2152
-		{"A+ImIDkQ.", "A\u2262\u0391."},
-		{"Hi Mom -+Jjo--!", "Hi Mom -\u263a-!"},
-		{"+ZeVnLIqe-", "\u65e5\u672c\u8a9e"},
-		{"Item 3 is +AKM-1.", "Item 3 is \u00a31."},
-		{"+-+--", "++-"},
-		{"+2D3eAA-", "\U0001f600"},
-		{"+2D0-", "\ufffd"},
-		{"+", "+"},
-		{"+!", "+!"},
-		{"\xe4", "\u00e4"},
-	} {
-		if got := string(decodeUTF7([]byte(tt.in))); got != tt.want {
-			t.Errorf("decodeUTF7(%q) = %q, want %q", tt.in, got, tt.want)
-		}
-	}
-	rapid.Check(t, func(rt *rapid.T) {
-		s := rapid.String().Draw(rt, "text")
-		if got := string(decodeUTF7(encodeUTF7([]byte(s)))); got != s {
-			rt.Errorf("%q comes back as %q", s, got)
-		}
-	})
-}
-
-func FuzzUTF7(f *testing.F) {
-	f.Add([]byte("A+ImIDkQ.+-+/v8-+2D0"))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		text := decodeUTF7(in)
-		if !utf8.Valid(text) {
-			t.Errorf("decodeUTF7(%q) = %q", in, text)
-		}
-		if got := decodeUTF7(encodeUTF7(text)); !bytes.Equal(got, text) {
-			t.Errorf("decodeUTF7(%q) = %q, which comes back as %q", in, text, got)
 		}
 	})
 }
