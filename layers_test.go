@@ -43,12 +43,17 @@ var ranks = map[string]int{
 	"examples/skeleton":    4,
 	"examples/nomix":       4,
 
-	"cmd/gomilter":              5,
-	"bench/bench-server":        5,
-	"bench/compare":             5,
-	"examples/headerrules/main": 5,
-	"examples/skeleton/main":    5,
-	"examples/nomix/main":       5,
+	"daemon/config":  4,
+	"daemon/logs":    4,
+	"daemon/metrics": 4,
+	"daemon":         5,
+
+	"cmd/gomilter":              6,
+	"bench/bench-server":        6,
+	"bench/compare":             6,
+	"examples/headerrules/main": 6,
+	"examples/skeleton/main":    6,
+	"examples/nomix/main":       6,
 }
 
 // onlyStandard are packages that link nothing from outside the project.

@@ -369,6 +369,15 @@ func (c *Chain) endTimeout() time.Duration {
 	return 225 * time.Second
 }
 
+// Ready returns nil while the chain asks its filters, and otherwise why it does
+// not.
+func (c *Chain) Ready() error {
+	if c.tooManyAbandoned() {
+		return fmt.Errorf("filter: %w: %d", ErrBusy, c.abandoned.Load())
+	}
+	return nil
+}
+
 func (c *Chain) tooManyAbandoned() bool {
 	limit := int64(c.MaxAbandoned)
 	if limit == 0 {
