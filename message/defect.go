@@ -26,7 +26,7 @@ const (
 	DefectEncodedMessage                   // an attached message is encoded (RFC 2046 section 5.2.1)
 	DefectPartial                          // a fragment of a message (RFC 2046 section 5.2.2)
 	DefectExternalBody                     // the body lies elsewhere (RFC 2046 section 5.2.3)
-	DefectUUEncode                         // a uuencoded file stands in the text
+	DefectUUEncode                         // a file that is uuencoded or in yEnc stands in the text
 	DefectUUEncodeCut                      // such a file has no end
 	DefectEncodedData                      // the encoded data holds bytes of no meaning; found by [Part.Open]
 	DefectDepthLimit                       // parts lie deeper than Options.MaxDepth

@@ -479,7 +479,7 @@ func (p *Part) putUU(body Source, name string) error {
 	if err != nil {
 		return err
 	}
-	p.uu.name, p.uu.base64 = name, false
+	p.uu.name, p.uu.base64, p.uu.yenc = name, false, false
 	p.media, p.params, p.enc = "application/octet-stream", nil, "x-uuencode"
 	p.setPut(put)
 	return nil

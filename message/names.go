@@ -9,7 +9,7 @@ import (
 // A Name is what some client may take for the file name of a part.
 type Name struct {
 	Value string
-	From  string // "content-disposition filename*", "content-type name", "uuencode"
+	From  string // "content-disposition filename*", "content-type name", "uuencode", "yenc"
 }
 
 // Clean returns the name as a file system may end up with it: without control
@@ -36,7 +36,7 @@ const maxNames = 2000
 // parameters of all Content-Type and Content-Disposition fields whatever they are
 // called (clients have been seen to run a part by any of them), Content-Name,
 // X-Sun-Data-Name and Content-Description fields, the last element of the path in
-// Content-Location, and the name of a uuencoded file; decoded, and as it stands
+// Content-Location, and the name of a file that is uuencoded or in yEnc; decoded, and as it stands
 // where that differs. Where clients differ, all their readings are there: with
 // comments and without, up to a NUL and without it, and of fields that stand
 // behind a bare CR. The first 2000 are returned; [DefectParamsLimit] tells that
@@ -104,15 +104,19 @@ func (p *Part) Names() []Name {
 		}
 	}
 	if p.uu != nil && p.uu.name != "" {
-		add(decodeCharset("", []byte(p.uu.name)), "uuencode")
-		add(p.uu.name, "uuencode")
+		from := "uuencode"
+		if p.uu.yenc {
+			from = "yenc"
+		}
+		add(decodeCharset("", []byte(p.uu.name)), from)
+		add(p.uu.name, from)
 	}
 	return slices.Clip(names)
 }
 
 // Filename returns the name under which a client would most likely show and save
 // the part, "" for none: the filename of Content-Disposition, the name of
-// Content-Type, or that of a uuencoded file; decoded and without control characters.
+// Content-Type, or that of a file that is uuencoded or in yEnc; decoded and without control characters.
 func (p *Part) Filename() string {
 	for _, from := range []struct {
 		params []Param
@@ -125,7 +129,7 @@ func (p *Part) Filename() string {
 		}
 	}
 	for _, n := range p.Names() {
-		if n.From == "content-name" || n.From == "x-sun-data-name" || n.From == "uuencode" {
+		if n.From == "content-name" || n.From == "x-sun-data-name" || n.From == "uuencode" || n.From == "yenc" {
 			return printable(n.Value)
 		}
 	}

@@ -14,10 +14,10 @@ import (
 type Part struct {
 	// Header is the fields, also those edited; it is read-only. A line that is no
 	// field stands in it as a Field whose name is empty. The Header of a uuencoded
-	// file is empty.
+	// file, and of one in yEnc, is empty.
 	Header Header
 	// Parts are the parts of a multipart, the one message in an attached message,
-	// and the uuencoded files in a text.
+	// and the files in a text that are uuencoded or in yEnc.
 	Parts []*Part
 	// Parent is the part that this one lies in, nil for the root.
 	Parent *Part
@@ -138,6 +138,9 @@ func (p *Part) Open() io.Reader {
 // decoder returns what undoes the encoding, nil for none.
 func (p *Part) decoder() decoder {
 	if p.uu != nil && p.put == nil {
+		if p.uu.yenc {
+			return new(yencDecoder)
+		}
 		d := &uuDecoder{begun: true}
 		if p.uu.base64 {
 			d.base64 = new(base64Decoder)

@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// A uuFile is a uuencoded file in a text.
+// A uuFile is a uuencoded file in a text, or one in yEnc.
 type uuFile struct {
 	name   string
 	mode   string
 	base64 bool
+	yenc   bool
 	sure   bool  // the line is hardly anything else
 	after  int64 // where the text goes on, before the line end
 }
@@ -34,7 +35,7 @@ func beginLine(line []byte) (*uuFile, bool) {
 	return u, u.name != ""
 }
 
-// findUU makes parts of the uuencoded files in a text.
+// findUU makes parts of the files in a text that are uuencoded or in yEnc.
 func (r *reader) findUU(p *Part) error {
 	if p.end == p.body {
 		return nil
@@ -69,6 +70,7 @@ func decodedHasUU(p *Part) (bool, error) {
 	buf := windows.Get().(*[windowSize]byte)
 	defer windows.Put(buf)
 	out := append(buf[:0], '\n')
+	const most = len("\n=ybegin")
 	for pos := p.body; pos < p.end; {
 		b := w.at(pos, 1)
 		if len(b) == 0 {
@@ -83,7 +85,7 @@ func decodedHasUU(p *Part) (bool, error) {
 		if hasBegin(out) {
 			return true, nil
 		}
-		out = append(out[:0], out[max(0, len(out)-len("\nbegin")):]...)
+		out = append(out[:0], out[max(0, len(out)-most):]...)
 	}
 	return false, nil
 }
@@ -94,30 +96,44 @@ func hasBegin(b []byte) bool {
 		if i < 0 {
 			return false
 		}
-		if i > 0 && (b[i-1] == '\n' || b[i-1] == '\r') {
+		line := b[:i]
+		if yenc := bytes.HasSuffix(line, []byte("=y")); yenc {
+			line = line[:i-2]
+		}
+		if n := len(line); n > 0 && (line[n-1] == '\n' || line[n-1] == '\r') {
 			return true
 		}
 		b = b[i+1:]
 	}
 }
 
-// scanUU makes parts of the uuencoded files in a range.
+// scanUU makes parts of the files in a range that are uuencoded or in yEnc.
 func (r *reader) scanUU(p *Part, d *doc, from, to int64) error {
 	s := r.pass(p, d, from, to)
 	defer s.w.free()
 	sep := []byte{d.eol, 'b', 'e', 'g', 'i', 'n'}
 	for pos := from; !s.full; {
-		at := s.w.find(pos, sep)
+		at := s.w.search(pos, sep, []byte("=y"), nil)
 		if at >= to {
 			break
 		}
 		text, next, whole := s.w.head(at)
 		pos = next
 		u, ok := beginLine(text)
+		if !ok {
+			u, ok = yencLine(text)
+		}
 		if !ok || !whole {
 			continue
 		}
-		end, after, closed, ok := s.uuEnd(next, u)
+		body := next
+		var end, after int64
+		var closed bool
+		if u.yenc {
+			body, end, after, closed, ok = s.yencEnd(next)
+		} else {
+			end, after, closed, ok = s.uuEnd(next, u)
+		}
 		if !ok {
 			continue
 		}
@@ -130,10 +146,13 @@ func (r *reader) scanUU(p *Part, d *doc, from, to int64) error {
 			break
 		}
 		p.note(DefectUUEncode, at)
-		child.kept, child.brk, child.body, child.end = at, next, next, end
+		child.kept, child.brk, child.body, child.end = at, body, body, end
 		child.uu = u
 		u.after = after
 		child.media, child.enc = "application/octet-stream", "x-uuencode"
+		if u.yenc {
+			child.enc = "x-yenc"
+		}
 		if !closed {
 			child.note(DefectUUEncodeCut, end)
 		}

@@ -95,32 +95,52 @@ func (w *window) head(pos int64) (line []byte, next int64, whole bool) {
 // find returns where, from the line start pos on, the first line begins with
 // what, a line end left out; the limit when there is none. sep is the line end
 // and what.
-func (w *window) find(pos int64, sep []byte) int64 {
-	if bytes.HasPrefix(w.at(pos, len(sep)-1), sep[1:]) {
+func (w *window) find(pos int64, sep []byte) int64 { return w.search(pos, sep, nil, nil) }
+
+// search is find for lines that may also begin with lead and then what. bare, if
+// it is not nil, is called with what stands behind each what that follows a CR
+// alone, as far as it is in the buffer.
+func (w *window) search(pos int64, sep, lead []byte, bare func(behind []byte)) int64 {
+	eol, what := sep[0], sep[1:]
+	keep := len(lead) + len(what)
+	if b := w.at(pos, keep); bytes.HasPrefix(b, what) || len(lead) > 0 && bytes.HasPrefix(b, lead) && bytes.HasPrefix(b[len(lead):], what) {
 		return pos
 	}
-	eol, what := sep[0], sep[1:]
 	for {
-		b := w.at(pos, len(sep))
-		if len(b) < len(sep) {
-			return w.limit
-		}
-		pos += int64(len(b) - len(what))
+		b := w.at(pos, keep+1)
+		end := pos + int64(len(b))
+		last := len(b) <= keep
 		// What is looked for is rarer than line ends.
 		for len(b) >= len(sep) {
 			i := bytes.Index(b[1:], what)
 			if i < 0 {
 				break
 			}
+			at := end - int64(len(b)) + int64(i) + 1
 			if b[i] == eol {
-				return pos - int64(len(b)-len(what)) + int64(i) + 1
+				return at
+			}
+			if n := len(lead); n > 0 && i >= n && b[i-n] == eol && bytes.Equal(b[i-n+1:i+1], lead) {
+				return at - int64(n)
+			}
+			if bare != nil && b[i] == '\r' {
+				bare(b[i+1+len(what):])
 			}
 			b = b[i+1:]
 			if i = bytes.IndexByte(b, eol); i < 0 {
-				break
+				i = len(b)
+			}
+			if bare != nil {
+				if j := bytes.IndexByte(b[:i], '\r'); j >= 0 {
+					i = j
+				}
 			}
 			b = b[i:]
 		}
+		if last {
+			return w.limit
+		}
+		pos = end - int64(keep)
 	}
 }
 
