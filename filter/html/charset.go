@@ -129,29 +129,30 @@ func charsetReadings(name string) (ways []reading, bytesToo bool) {
 	return nil, true
 }
 
+// byteOrderMarks are what a text begins with to tell its encoding.
+var byteOrderMarks = []struct {
+	bytes string
+	way   reading
+}{
+	{"\xff\xfe\x00\x00", utf32le},
+	{"\x00\x00\xfe\xff", utf32be},
+	{"\xff\xfe", utf16le},
+	{"\xfe\xff", utf16be},
+	{"+/v", utf7way},
+}
+
 // readings returns the ways to read a text that begins with head and is said to
 // be in charset. The first is the likeliest, and none comes twice.
 func readings(head []byte, charset string) []reading {
 	var ways []reading
 	add := func(rs ...reading) {
 		for _, r := range rs {
-			if !slices.ContainsFunc(ways, func(w reading) bool {
-				return w.charset == r.charset && w.shifts == r.shifts && w.noNUL == r.noNUL
-			}) {
+			if !slices.ContainsFunc(ways, r.is) {
 				ways = append(ways, r)
 			}
 		}
 	}
-	for _, bom := range []struct {
-		bytes string
-		way   reading
-	}{
-		{"\xff\xfe\x00\x00", utf32le},
-		{"\x00\x00\xfe\xff", utf32be},
-		{"\xff\xfe", utf16le},
-		{"\xfe\xff", utf16be},
-		{"+/v", utf7way},
-	} {
+	for _, bom := range byteOrderMarks {
 		if bytes.HasPrefix(head, []byte(bom.bytes)) {
 			add(bom.way)
 		}
@@ -185,6 +186,11 @@ func readings(head []byte, charset string) []reading {
 		add(reading{noNUL: true})
 	}
 	return ways
+}
+
+// is reports whether two readings are one.
+func (r reading) is(o reading) bool {
+	return r.charset == o.charset && r.shifts == o.shifts && r.noNUL == o.noNUL
 }
 
 // namedCharsets returns what head calls its encoding, in meta or an XML declaration.

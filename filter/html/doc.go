@@ -42,7 +42,9 @@
 // In UTF-16, UTF-32, UTF-7, ISO 2022, HZ and EBCDIC it is decoded. Where the
 // caller, a byte order mark and the text disagree, it is read every way in turn
 // until nothing is found in any. Text where that does not settle, or where active
-// content shows in a reading that cannot be written, goes as a whole.
+// content shows in a reading that cannot be written, goes as a whole. Text that a
+// mark or the label says to be UTF-16 or UTF-32, that is so to its end, and whose
+// bytes hold nothing that could act, is read in no other way.
 //
 // # What stays
 //

@@ -126,7 +126,10 @@ func (o FilterOptions) clean(p *message.Part, room int64) (*message.Spool, Repor
 		return nil, Report{}, nil
 	}
 	ro := o.Remove
-	ro.Charset, ro.XML = p.Charset(), strings.HasSuffix(kind, "+xml")
+	ro.XML = strings.HasSuffix(kind, "+xml")
+	if _, told := p.Param("charset"); told {
+		ro.Charset = p.Charset()
+	}
 	s := message.NewSpool(room, "")
 	report, err := Remove(s, p.Open(), ro)
 	if err != nil || report.Total == 0 {

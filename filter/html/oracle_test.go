@@ -69,7 +69,8 @@ var (
 )
 
 func activeAttribute(element, name, value string) bool {
-	if len(name) > 2 && name[:2] == "on" && 'a' <= name[2] && name[2] <= 'z' || name == "srcdoc" {
+	// No handler has a shorter name than oncut, and without a value none does a thing.
+	if value != "" && len(name) > 4 && name[:2] == "on" && 'a' <= name[2] && name[2] <= 'z' || name == "srcdoc" {
 		return true
 	}
 	if name == "style" && oracleCSS.MatchString(value) {

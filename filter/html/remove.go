@@ -199,6 +199,9 @@ func removeDecoded(w io.Writer, r io.Reader, o Options, ways []reading) (Report,
 	for round, changed := 0, true; changed; round++ {
 		changed = false
 		for _, way := range ways {
+			if (way.isBytes() || way.noNUL) && onlyWide(ways, text, o.Charset) {
+				continue
+			}
 			plain := way.decode(text)
 			in, limits := io.Reader(bytes.NewReader(plain)), pass
 			if over {
