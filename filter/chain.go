@@ -114,7 +114,7 @@ type Mode uint8
 // The modes.
 const (
 	On     Mode = iota // the filter decides and edits
-	Report             // it is asked, and only the explanation says what it wanted
+	Report             // it is asked, unless it contacts others, and only the explanation says what it wanted
 	Off                // it is not asked
 )
 

@@ -143,6 +143,11 @@ func (v *conversation) note(st milter.Stage) {
 // ask runs a hook and fills in what came of it. The reply is nil where it does not
 // count, and acceptAll where the filter failed and may let the message pass.
 func (v *conversation) ask(ctx context.Context, s *Step, st milter.Stage, o *Outcome, hook func(context.Context) (milter.Reply, error)) milter.Reply {
+	if s.Mode == Report && s.Filter.Contacts {
+		o.Decision = "continue"
+		o.note("not asked: in report mode nobody is contacted")
+		return nil
+	}
 	began := time.Now()
 	r, fail := v.run(ctx, s, st, hook)
 	if fail != nil && errors.Is(fail.Err, ErrTime) {

@@ -21,6 +21,15 @@ type Filter struct {
 	// Needs is what the Message hook looks at and does.
 	Needs Needs
 
+	// Contacts says that its hooks talk to other servers than DNS. In report mode it
+	// is not asked, and the explanation says so.
+	Contacts bool
+
+	// Ready returns why the servers that mail cannot do without cannot be used; nil
+	// for a filter that has none. It may be called at any time, from any goroutine,
+	// and contacts them.
+	Ready func(context.Context) error
+
 	// Connect is told of the SMTP client.
 	Connect func(context.Context, *Connection) (milter.ConnectReply, error)
 
