@@ -27,6 +27,9 @@ func (p *Part) boundaries() []string {
 			bounds = append(bounds, s)
 		}
 	}
+	if p.media == sunAttachment {
+		add("--------")
+	}
 	declared := 0
 	for _, f := range p.Header {
 		if !f.Is("Content-Type") {

@@ -12,6 +12,7 @@ const (
 	DefectBoundaryRepaired                 // the boundary is not as the parameter has it
 	DefectBoundaries                       // several boundaries are declared
 	DefectBoundaryPrefix                   // a line begins with a boundary and goes on
+	DefectBoundaryCR                       // a boundary stands behind a CR alone, where LF ends the lines
 	DefectAfterEnd                         // parts stand behind the end boundary
 	DefectHeaderCut                        // a part's header has no end
 	DefectHeaderJunk                       // lines in a header are no fields
@@ -45,6 +46,7 @@ var kindNames = [kinds]string{
 	DefectBoundaryRepaired: "boundary repaired",
 	DefectBoundaries:       "several boundaries",
 	DefectBoundaryPrefix:   "line begins with boundary",
+	DefectBoundaryCR:       "boundary behind a bare CR",
 	DefectAfterEnd:         "parts after end boundary",
 	DefectHeaderCut:        "header without end",
 	DefectHeaderJunk:       "header line without colon",

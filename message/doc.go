@@ -9,7 +9,9 @@
 //
 // Where clients differ in what they make of a broken message, this package takes
 // the reading that shows more: a filter is to see what any client may show. The
-// doc comments say QUIRK where that bends an RFC.
+// doc comments say QUIRK where that bends an RFC. Where no one reading shows all,
+// [Options] has others: where a CR alone ends a line, where a line that begins with a
+// boundary is one, under another of the transfer encodings that are declared.
 //
 // An edit ([Part.Replace], [Part.SetBody], [Part.SetText], [Part.SetHeader]) is a
 // splice: bytes outside the part's own range stay. Only where a part lies inside

@@ -289,6 +289,28 @@ func ExampleField() {
 	// Grüße
 }
 
+// Clients differ in which of two encodings they take: a filter looks at both.
+func ExamplePart_Encodings() {
+	const letter = "Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n"
+	usual, err := message.Read(strings.NewReader(letter), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer usual.Close()
+	for n, enc := range usual.Root.Encodings() {
+		tree, err := message.Read(strings.NewReader(letter), &message.Options{Encoding: n})
+		if err != nil {
+			log.Fatal(err)
+		}
+		body, _ := io.ReadAll(tree.Root.Open())
+		fmt.Printf("%s: %q\n", enc, body)
+		tree.Close()
+	}
+	// Output:
+	// 7bit: "aGVsbG8=\n"
+	// base64: "hello"
+}
+
 func ExampleNewField() {
 	fmt.Printf("%q\n", message.NewField("X", " a\n\tb", "\r\n").Raw())
 	// Output: "X: a\r\n\tb\r\n"

@@ -40,11 +40,12 @@ type Part struct {
 	fits   string   // the one of them under which the body holds parts, "" for not yet known
 	uu     *uuFile
 
-	level *level // while reading
-	depth int
-	tight bool // the end boundary's line end belongs to the header: there is none behind the body
-	opens bool // it was taken apart
-	noted uint64
+	level  *level // while reading
+	chosen bool   // enc is the one that the reading asks for
+	depth  int
+	tight  bool // the end boundary's line end belongs to the header: there is none behind the body
+	opens  bool // it was taken apart
+	noted  uint64
 	edit
 }
 
@@ -56,6 +57,7 @@ type Part struct {
 //
 // QUIRK: Thunderbird, Gmail and Python take the first of several, others the
 // last. Reading the one that hides more shows what any of them shows.
+// X-Sun-Attachment is multipart/x-sun-attachment.
 func (p *Part) MediaType() string { return p.media }
 
 // Param returns a parameter of the Content-Type that MediaType goes by; see
@@ -216,7 +218,7 @@ func isMessage(media string) bool {
 // describe reads what the header says of the body. digest is set for a part of a
 // multipart/digest.
 func (p *Part) describe(digest bool) {
-	types, disps, encs := 0, 0, 0
+	types, disps, encs, vague := 0, 0, 0, false
 	p.media, p.params, p.disp, p.dparam, p.enc, p.encs = "", nil, "", nil, "", nil
 	for _, f := range p.Header {
 		switch {
@@ -266,13 +268,17 @@ func (p *Part) describe(digest bool) {
 				p.note(DefectEncodings, p.start)
 			}
 			enc, exact := readEncoding(f.Text(true))
-			if !exact {
-				p.note(DefectEncoding, p.start)
-			}
 			if !slices.Contains(p.encs, enc) {
 				p.encs = append(p.encs, enc)
 			}
+			if !exact {
+				p.note(DefectEncoding, p.start)
+				vague = vague || newDecoder(enc) != nil
+			}
 		}
+	}
+	if vague && !slices.Contains(p.encs, "7bit") {
+		p.encs = append(p.encs, "7bit") // to clients that do not know it
 	}
 	p.enc = cmp.Or(p.encs...)
 	if i := slices.IndexFunc(p.encs, isEncoding); i >= 0 {
@@ -289,6 +295,9 @@ func (p *Part) describe(digest bool) {
 	}
 	if p.enc == "" {
 		p.enc = "7bit"
+	}
+	if n := p.tree.other; n > 0 {
+		p.choose(n)
 	}
 }
 
@@ -322,10 +331,18 @@ const maxFields = 100
 
 func holds(media string) bool { return isMultipart(media) || isMessage(media) }
 
+// sunAttachment stands for what Sun's mailtool made before there was MIME: its type is
+// X-Sun-Attachment, a line of ten hyphens begins each part, and X-Sun- fields say
+// what it is. Thunderbird and Mutt show its parts.
+const sunAttachment = "multipart/x-sun-attachment"
+
 // clientType returns a type as clients take it, "" for none.
 func clientType(media string) string {
-	if media == "multipart" {
+	switch media {
+	case "multipart":
 		return "multipart/mixed"
+	case "x-sun-attachment":
+		return sunAttachment
 	}
 	major, minor, ok := strings.Cut(media, "/")
 	if !ok || !isToken(major) || minor == "" {

@@ -22,7 +22,7 @@ var pieces = []string{
 	"U3ViamVjdDogeAoKYm9keQo=\r\n", "Q29udGVudC1UeXBlOiBtdWx0aXBhcnQvbWl4ZWQ7IGJvdW5kYXJ5PWEKCi0tYQoKeAotLWEtLQo=\r\n",
 	"Content-Type: multipart/mixed; boundary=a; boundary=b\r\n", "Content-Type: multipart/mixed (a; boundary=c; b)\n", "Content-Transfer-Encoding: base64, x\r\n",
 	"X: y\rContent-Disposition: attachment; filename=a.js\n", "Content-Disposition: attachment; filename*0=a; filename*2=(c)b; x=\"\\\"\"\r\n", "Content-Description: =?utf-16?B?ZQB2AA==?=\n",
-	"begin 644 junk\nno data\n", "begin 644 a.txt\r\n%:&5L;&\\\r\n`\r\nend\r\n", "\nbegin 644 b\n#86)C\n", "begin-base64 644 c\naGVsbG8=\n====\n", "+AGE-", "<html>", "\r\r\n",
+	"begin 644 junk\nno data\n", "begin 644 a.txt\r\n%:&5L;&\\\r\n`\r\nend\r\n", "\nbegin 644 b\n#86)C\n", "begin-base64 644 c\naGVsbG8=\n====\n", "\n=ybegin line=1 name=d.exe\nKKK\n=yend\n", "Content-Type: X-Sun-Attachment\n", "\n----------\nX-Sun-Data-Name: e\n", "+AGE-", "<html>", "\r\r\n",
 }
 
 func anyMail(t *rapid.T) string {

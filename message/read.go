@@ -26,7 +26,7 @@ func Read(src Source, o *Options) (*Tree, error) {
 
 // ReadTree reads the structure of a message whose header and body came apart, as
 // over milter. brk is the empty line between them, and may be empty. h is kept and
-// must not change. Its only errors are those of body and of the temporary file.
+// must not change; it is read as it is with Options.BareCR, too. Its only errors are those of body and of the temporary file.
 func ReadTree(h Header, brk []byte, body Source, o *Options) (*Tree, error) {
 	return read(body, o, func(r *reader, root *Part) error {
 		r.t.apart, r.t.brk = true, brk
@@ -45,15 +45,22 @@ func ReadTree(h Header, brk []byte, body Source, o *Options) (*Tree, error) {
 func read(src Source, o *Options, head func(*reader, *Part) error) (*Tree, error) {
 	r := &reader{o: o.defaults(), parts: 1}
 	r.header, r.decoded = r.o.MaxHeader, r.o.MaxDecoded
-	t := &Tree{spool: NewSpool(r.o.Memory, r.o.Dir)}
+	t := &Tree{spool: NewSpool(r.o.Memory, r.o.Dir), other: r.o.Encoding}
 	r.t = t
+	src, err := r.lines(src)
+	if err != nil {
+		t.Close()
+		return nil, err
+	}
 	d, err := newDoc(src)
 	if err != nil {
+		t.Close()
 		return nil, err
 	}
 	t.doc = d
 	t.Root = &Part{tree: t, doc: d, end: d.size, depth: 1}
 	if err := head(r, t.Root); err != nil {
+		t.Close()
 		return nil, err
 	}
 	r.scan = 4*d.size + 1<<20
@@ -149,8 +156,12 @@ func (s *pass) rest() error {
 // run reads from the line start pos on, which lies in cur.
 func (s *pass) run(cur *Part, pos int64) {
 	sep := []byte{s.d.eol, '-', '-'}
+	bare := s.bareBoundary
+	if s.d.eol == '\r' {
+		bare = nil
+	}
 	for len(s.stack) > 0 && !s.full {
-		at := s.w.find(pos, sep)
+		at := s.w.search(pos, sep, nil, bare)
 		if at >= s.w.limit {
 			break
 		}
@@ -214,13 +225,21 @@ func trimmed(line []byte, whole bool) ([]byte, bool) {
 
 // knows reports whether a line is the boundary of a level.
 func (s *pass) knows(text []byte) bool {
-	return s.known[string(text)] > 0 || s.known[string(bytes.TrimSuffix(text, []byte("--")))] > 0
+	if s.known[string(text)] > 0 || s.known[string(bytes.TrimSuffix(text, []byte("--")))] > 0 {
+		return true
+	}
+	if !s.r.o.BoundaryPrefix {
+		return false
+	}
+	l, _ := s.longest(text)
+	return l != nil
 }
 
 // match returns the level whose boundary a line is (RFC 2046 section 5.1.1), and
 // whether that ends the multipart. Inner levels go first, closed ones last.
 func (s *pass) match(line []byte, whole bool, at int64) (*level, bool) {
 	text, ok := trimmed(line, whole)
+	ok = ok || s.r.o.BoundaryPrefix
 	if !ok || !s.knows(text) {
 		s.prefix(text, at)
 		return nil, false
@@ -251,6 +270,11 @@ func (s *pass) match(line []byte, whole bool, at int64) (*level, bool) {
 		}
 		if found == l && !l.closed {
 			break
+		}
+	}
+	if found == nil && s.r.o.BoundaryPrefix {
+		if found, bound = s.longest(text); found != nil {
+			closing = bytes.HasPrefix(text[len(bound):], []byte("--"))
 		}
 	}
 	if found == nil {
@@ -333,7 +357,11 @@ func (s *pass) enter(p *Part, pos int64) (*Part, int64) {
 		p.note(DefectDepthLimit, pos)
 	case isMultipart(p.media):
 		l := &level{part: p, bounds: p.boundaries()}
-		p.level, p.opens = l, true
+		p.level = l
+		if p.chosen && newDecoder(p.enc) != nil {
+			break // to be decoded, see search
+		}
+		p.opens = true
 		s.push(l)
 	case newDecoder(p.enc) == nil || s.isPlain(p, pos):
 		child := s.add(p, pos)
@@ -460,7 +488,7 @@ func (r *reader) unpackMessage(p *Part) error {
 // unpack decodes the body of p into the spool; nil says that it is too large.
 func (r *reader) unpack(p *Part) (*doc, error) {
 	from := r.t.spool.Size()
-	src := &io.LimitedReader{R: p.Open(), N: r.decoded + 1}
+	src := &io.LimitedReader{R: r.ended(p.Open()), N: r.decoded + 1}
 	if _, err := copyAll(r.t.spool, src); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ multipart/mixed
 		{"CR alone is a byte where LF occurs", "Content-Type: multipart/mixed; boundary=b\n\n--b\n\none\r--b--\rx\n--b--\n", `
 multipart/mixed
   text/plain: "one\r--b--\rx"
+! boundary behind a bare CR at 43
 `},
 		{"mixed line ends", "Content-Type: multipart/mixed; boundary=b\r\n\n--b\n\r\none\r\n--b\r\n\ntwo\n--b--", `
 multipart/mixed
@@ -365,6 +366,14 @@ text/plain: "one"
 text/plain: "one\n"
 ! NUL in header at 0
 ! bare CR in header at 0
+`},
+		{"attachments of Sun", "Content-Type: X-sun-attachment\n\n----------\nX-Sun-Data-Type: text\nX-Sun-Content-Lines: 1\n\none\n----------\nX-Sun-Data-Type: default\nX-Sun-Data-Name: a.exe\nX-Sun-Encoding-Info: uuencode\nX-Sun-Content-Lines: 3\n\nbegin 644 b.exe\n%:&5L;&\\\nend\n", `
+multipart/x-sun-attachment
+  text/plain: "one"
+  text/plain "a.exe": "begin 644 b.exe\n%:&5L;&\\\nend\n"
+    application/octet-stream "b.exe": "hello"
+! no end boundary at 235
+! uuencoded file in text at 206
 `},
 		{"bad base64", "Content-Transfer-Encoding: base64\n\nb25!l\n", `
 text/plain: "one"

@@ -15,6 +15,13 @@ type Options struct {
 	MaxDecoded int64  // bytes of attached messages and texts unpacked from an encoding, whole tree; 0 means 64 MiB
 	Memory     int64  // bytes of what is unpacked or put in place that stay in memory, whole tree; 0 means 1 MiB, less than 0 none
 	Dir        string // for the temporary file with the rest; "" means os.TempDir
+
+	// What follows are other readings than the usual one: of clients that see parts
+	// where others see none, to look at what they show. A tree with BareCR is one of
+	// a copy.
+	BareCR         bool // a CR alone ends a line; see DefectHeaderCR, DefectBoundaryCR
+	BoundaryPrefix bool // a line that begins with a boundary is one; see DefectBoundaryPrefix
+	Encoding       int  // which of Part.Encodings counts, if a part has so many
 }
 
 func (o *Options) defaults() Options {
@@ -46,6 +53,7 @@ type Tree struct {
 	brk     []byte
 	defects []Defect
 	spool   *Spool // bodies unpacked or put in place
+	other   int    // Options.Encoding
 	doc     *doc   // of the root
 }
 
