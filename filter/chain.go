@@ -57,6 +57,13 @@ type Chain struct {
 	// nil for nowhere: filters that need it cannot be in the chain.
 	Originals *quarantine.Store
 
+	// Pass is asked before the Message hooks whether a message passes without them,
+	// such as an original that was released; nil lets none pass. It is shown the
+	// whole message and may change and delete header fields, which is done whatever
+	// it says. With why, which goes into the explanation, no Message hook is asked.
+	// An error is a failure: the client is told to try again.
+	Pass func(ctx context.Context, t *Transaction, e *Edits) (why string, err error)
+
 	// MIME are the limits of reading the structure of messages.
 	MIME message.Options
 
@@ -276,6 +283,7 @@ func (c *Chain) prepare() {
 			}
 		}
 	}
+	c.planPass()
 	if p.edits&(milter.CanChangeHeaders|milter.CanAddHeaders|milter.CanChangeBody) != 0 {
 		// What filters edit is counted in the header, and a new body changes it.
 		p.header = true

@@ -52,6 +52,13 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 		return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.2", "Too busy, please try again later"))
 	}
 	v.start(v.chain.endTimeout())
+	if v.chain.Pass != nil {
+		if refusal, over := v.passes(ctx); refusal != nil {
+			return v.refuse(milter.StageEnd, refusal)
+		} else if over {
+			return v.deliver(ctx, e)
+		}
+	}
 	for i, s := range v.chain.plan.steps {
 		f := s.Filter
 		if f.Message == nil || v.connDone[i] || v.mailDone[i] || !s.asksOf(v.m.class) {
