@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"compress/flate"
+	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -60,6 +61,47 @@ func (d *decoder) Close() error {
 // inflate unpacks a deflate stream (RFC 1951).
 func (w *walk) inflate(src Source) (io.ReadCloser, error) {
 	return flate.NewReader(bufio.NewReader(sequential(src))), nil
+}
+
+// gunzip unpacks gzip members (RFC 1952), one behind another. Zeros behind one are
+// padding, as they are to gzip(1).
+func (w *walk) gunzip(src Source) (*gunzipper, error) {
+	r := bufio.NewReader(sequential(src))
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, err
+	}
+	z.Multistream(false)
+	return &gunzipper{z, r}, nil
+}
+
+type gunzipper struct {
+	*gzip.Reader
+	src *bufio.Reader
+}
+
+func (g *gunzipper) Read(p []byte) (int, error) {
+	n, err := g.Reader.Read(p)
+	if err != io.EOF {
+		return n, err
+	}
+	for {
+		c, err := g.src.ReadByte()
+		if err != nil {
+			return n, err
+		}
+		if c != 0 {
+			break
+		}
+	}
+	if err := g.src.UnreadByte(); err != nil {
+		return n, err
+	}
+	if err := g.Reader.Reset(g.src); err != nil {
+		return n, orShort(err)
+	}
+	g.Reader.Multistream(false)
+	return n, nil
 }
 
 // bunzip2 unpacks bzip2 streams, one behind another.

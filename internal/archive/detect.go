@@ -91,13 +91,13 @@ var magics = []struct {
 	{0, "\x28\xb5\x2f\xfd", Zstd},
 	{32769, "CD001", ISO}, {34817, "CD001", ISO}, {36865, "CD001", ISO},
 	{32769, "BEA01", UDF}, {34817, "BEA01", UDF},
-	{0, "MSCF\x00\x00\x00\x00", Cab}, {0, "ISc(", InstallShield},
+	{0, "MSCF\x00\x00\x00\x00", Cab},
 	{7, "**ACE**", Ace}, {20, "\xdc\xa7\xc4\xfd", Zoo},
-	{0, "LZIP", Lzip}, {0, "\x04\x22\x4d\x18", LZ4}, {0, "\x89LZO\x00", Lzop},
+	{0, "\x04\x22\x4d\x18", LZ4}, {0, "\x89LZO\x00", Lzop},
 	{0, "\x1f\x9d", Compress}, {0, "\x1f\xa0", Compress},
-	{0, "070701", Cpio}, {0, "070702", Cpio}, {0, "070707", Cpio}, {0, "!<arch>\n", Ar}, {0, "\xed\xab\xee\xdb", RPM}, {0, "xar!", Xar},
-	{0, "SIT!", StuffIt}, {0, "StuffIt (c)", StuffIt}, {0, "ALZ\x01", ALZ}, {0, "EGGA", EGG},
-	{0, "MSWIM\x00\x00\x00", WIM}, {0, "vhdxfile", VHDX}, {0, "conectix", VHD}, {0, "KDMV", VMDK}, {64, "\x7f\x10\xda\xbe", VDI},
+	{0, "!<arch>\n", Ar}, {0, "\xed\xab\xee\xdb", RPM}, {0, "xar!\x00", Xar},
+	{0, "StuffIt (c)", StuffIt}, {0, "ALZ\x01", ALZ}, {0, "EGGA\x00", EGG},
+	{0, "MSWIM\x00\x00\x00", WIM}, {0, "vhdxfile", VHDX}, {0, "conectix", VHD}, {0, "KDMV\x01\x00\x00\x00", VMDK}, {0, "KDMV\x02\x00\x00\x00", VMDK}, {0, "KDMV\x03\x00\x00\x00", VMDK}, {64, "\x7f\x10\xda\xbe", VDI},
 	{0, "QFI\xfb", QCOW}, {0, "hsqs", SquashFS}, {0, "koly\x00\x00\x00", DMG},
 	{3, "NTFS    ", Disk}, {3, "EXFAT   ", Disk}, {54, "FAT12   ", Disk}, {54, "FAT16   ", Disk}, {82, "FAT32   ", Disk}, {512, "EFI PART", Disk},
 }
@@ -109,7 +109,16 @@ func detectHead(head []byte) Kind {
 			return m.kind
 		}
 	}
+	// What begins with letters alone may be a text.
 	switch {
+	case len(head) >= 6 && string(head[:4]) == "LZIP" && head[4] <= 1 && head[5]&0x1f >= 12 && head[5]&0x1f <= 29: // version, size of the dictionary
+		return Lzip
+	case len(head) >= 8 && string(head[:4]) == "ISc(" && (head[7] == 1 || head[7] == 2 || head[7] == 4): // the version's highest byte
+		return InstallShield
+	case len(head) >= 14 && string(head[:4]) == "SIT!" && string(head[10:14]) == "rLau":
+		return StuffIt
+	case cpioHeader(head):
+		return Cpio
 	case len(head) >= 10 && string(head[:3]) == "BZh" && head[3] >= '1' && head[3] <= '9' &&
 		(string(head[4:10]) == "1AY&SY" || string(head[4:10]) == "\x17\x72\x45\x38\x50\x90"):
 		return Bzip2
@@ -132,6 +141,19 @@ func detectHead(head []byte) Kind {
 		return LZMA
 	}
 	return None
+}
+
+// cpioHeader reports whether b begins with a cpio header of digits: of 76 octal ones,
+// or of 110 hexadecimal ones.
+func cpioHeader(b []byte) bool {
+	digits, n := "01234567", 76
+	switch {
+	case bytes.HasPrefix(b, []byte("070701")), bytes.HasPrefix(b, []byte("070702")):
+		digits, n = "0123456789abcdefABCDEF", 110
+	case !bytes.HasPrefix(b, []byte("070707")):
+		return false
+	}
+	return len(b) >= n && len(bytes.Trim(b[:n], digits)) == 0
 }
 
 // program reports whether head begins a program (of Windows, ELF, Mach-O, or a script),

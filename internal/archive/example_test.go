@@ -50,6 +50,17 @@ func ExampleMember() {
 	// Output: invoice.exe in ["a.zip" "inner.zip"] is a program
 }
 
+func ExampleMember_Content() {
+	archive.Walk(context.Background(), bytes.NewReader(attachment()), "a.zip", archive.Limits{}, func(m archive.Member) error {
+		src := m.Content()
+		if all, err := io.ReadAll(io.NewSectionReader(src, 0, src.Size())); err == nil && m.Name == "invoice.exe" {
+			fmt.Printf("%s\n", all)
+		}
+		return nil
+	})
+	// Output: MZ and some text
+}
+
 func ExampleMember_Head() {
 	archive.Walk(context.Background(), bytes.NewReader(attachment()), "a.zip", archive.Limits{}, func(m archive.Member) error {
 		fmt.Printf("%.2s\n", m.Head())

@@ -40,6 +40,21 @@ func (m Member) Head() []byte {
 	return b[:min(len(b), headSize):min(len(b), headSize)]
 }
 
+// Content returns all of the content, unpacked into a spool now if it was not before; what
+// cannot be unpacked is missing from its end, and a [Finding] tells. It returns nil for what
+// is encrypted or cannot be read. It can be read until visit returns, and its errors end the
+// walk.
+func (m Member) Content() Source {
+	if m.content == nil || m.content.closed {
+		return nil
+	}
+	src, err := m.content.all()
+	if err != nil {
+		return nil
+	}
+	return src
+}
+
 // entry is a member as its archive lists it.
 type entry struct {
 	names     []string // one at least
@@ -131,6 +146,7 @@ type content struct {
 	rc     io.ReadCloser
 	buf    []byte // its first bytes
 	ended  bool   // buf is all
+	sp     Spool  // all of it, where it had to be unpacked; nil for not yet
 }
 
 // peek returns the first peekSize bytes.
@@ -188,6 +204,10 @@ func (t *content) shut() {
 func (t *content) close() {
 	t.shut()
 	t.closed = true
+	if t.sp != nil {
+		t.sp.Close()
+		t.sp = nil
+	}
 	if t.buf != nil {
 		t.c.w.free = append(t.c.w.free, t.buf[:0])
 		t.buf = nil
@@ -225,19 +245,37 @@ func (t *content) nested() error {
 		w.find(Finding{What: Unlisted})
 		w.at = t.c
 		return nil
+	}
+	src, err := t.all()
+	if err != nil {
+		return err
+	}
+	return w.look(src, name, t.c.path)
+}
+
+// all returns the content as a source. An error means that the walk has ended.
+func (t *content) all() (Source, error) {
+	w := t.c.w
+	switch {
 	case t.e.section != nil:
-		return w.look(t.e.section, name, t.c.path)
+		return t.e.section, nil
+	case t.sp != nil:
+		return guarded{t.sp, w}, nil
+	}
+	t.peek()
+	if w.ended {
+		return nil, errEnd
 	}
 	sp, err := w.l.Spool()
 	if err != nil {
-		return w.fail(fmt.Errorf("archive: spool: %w", err))
+		return nil, w.fail(fmt.Errorf("archive: spool: %w", err))
 	}
-	defer sp.Close()
-	if err := w.judge(t.unpack(sp), name); err != nil {
-		return err
+	t.sp = sp
+	if err := w.judge(t.unpack(sp), t.e.names[0]); err != nil {
+		return nil, err
 	}
 	t.shut()
-	return w.look(guarded{sp, w}, name, t.c.path)
+	return guarded{sp, w}, nil
 }
 
 // unpack writes all of the content to sp.

@@ -1,8 +1,6 @@
 package archive
 
 import (
-	"bufio"
-	"compress/gzip"
 	"io"
 )
 
@@ -13,12 +11,12 @@ func (c *container) listStream() error {
 	var stored string
 	switch c.kind {
 	case Gzip:
-		z, err := gzip.NewReader(bufio.NewReader(sequential(c.src)))
+		z, err := c.w.gunzip(c.src)
 		if err != nil {
 			return err
 		}
 		stored = z.Name
-		e.open = func() (io.ReadCloser, error) { return gzip.NewReader(bufio.NewReader(sequential(c.src))) }
+		e.open = func() (io.ReadCloser, error) { return c.w.gunzip(c.src) }
 	case Bzip2:
 		e.open = func() (io.ReadCloser, error) { return c.w.bunzip2(c.src) }
 	case XZ:
