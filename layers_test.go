@@ -34,6 +34,7 @@ var ranks = map[string]int{
 	"filter/html":        3,
 	"filter/headers":     3,
 	"internal/peertest":  3,
+	"internal/release":   3,
 	"internal/hostile":   3,
 
 	"internal/peertest/cases": 4,
