@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/htmlindex"
 	"golang.org/x/text/encoding/japanese"
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/unicode"
@@ -17,19 +18,19 @@ import (
 
 // A reading is one way to get ASCII-compatible text out of bytes.
 type reading struct {
-	charset string            // as plainCharset has it; "" is the bytes themselves
-	enc     encoding.Encoding // nil for those without
-	shifts  bool              // what is left of ISO 2022 without its sets of two bytes; cannot be written
-	noNUL   bool              // the bytes without NULs
-	wide    bool              // the text may be in an encoding of 16 or 32 bits: NULs are nothing odd
+	charset string              // as plainCharset has it; "" is the bytes themselves
+	enc     encoding.Encoding   // nil for those without
+	strip   func([]byte) []byte // takes characters of two bytes out where there is no decoder; cannot be written
+	noNUL   bool                // the bytes without NULs
+	wide    bool                // the text may be in an encoding of 16 or 32 bits: NULs are nothing odd
 }
 
-func (r reading) isBytes() bool { return r.enc == nil && !r.shifts && !r.noNUL }
+func (r reading) isBytes() bool { return r.enc == nil && r.strip == nil && !r.noNUL }
 
 func (r reading) decode(b []byte) []byte {
 	switch {
-	case r.shifts:
-		return withoutShifts(b)
+	case r.strip != nil:
+		return r.strip(b)
 	case r.noNUL:
 		return bytes.ReplaceAll(b, []byte{0}, nil)
 	case r.enc != nil:
@@ -45,7 +46,7 @@ func (r reading) decode(b []byte) []byte {
 // character reference.
 func (r reading) encode(b []byte) (_ []byte, ok bool) {
 	switch {
-	case r.shifts:
+	case r.strip != nil:
 		return nil, false
 	case r.enc != nil:
 		out, err := encoding.HTMLEscapeUnsupported(r.enc.NewEncoder()).Bytes(b)
@@ -78,7 +79,8 @@ var (
 	utf7way = reading{charset: "utf7", enc: utf7.Encoding}
 	jis     = reading{charset: "iso2022", enc: japanese.ISO2022JP}
 	hz      = reading{charset: "hz", enc: simplifiedchinese.HZGB2312}
-	shifts  = reading{charset: "iso2022", shifts: true}
+	shifts  = reading{charset: "iso2022", strip: withoutShifts}
+	johab   = reading{charset: "johab", strip: withoutJohab}
 	ebcdic  = []reading{
 		{charset: "037", enc: charmap.CodePage037},
 		{charset: "1047", enc: charmap.CodePage1047},
@@ -125,8 +127,47 @@ func charsetReadings(name string) (ways []reading, bytesToo bool) {
 		return ebcdic[2:3], true
 	case has("ebcdic"):
 		return ebcdic, true
+	case has("ibm", "cp", "ccsid") && ebcdicPages[strings.TrimLeft(name, "abcdefghijklmnopqrstuvwxyz0")]:
+		return ebcdic[:1], true // markup is the same in all
+	case has("johab", "1361", "ksc56011992"):
+		return []reading{johab}, true
 	}
 	return nil, true
+}
+
+// ebcdicPages are IBM's other code pages of EBCDIC.
+var ebcdicPages = map[string]bool{
+	"273": true, "274": true, "275": true, "277": true, "278": true, "280": true, "281": true, "284": true, "285": true, "290": true,
+	"297": true, "420": true, "423": true, "424": true, "500": true, "833": true, "838": true, "870": true, "871": true, "875": true,
+	"880": true, "905": true, "918": true, "924": true, "930": true, "933": true, "935": true, "937": true, "939": true, "1025": true,
+	"1026": true, "1112": true, "1122": true, "1123": true, "1130": true, "1132": true, "1137": true, "1141": true, "1142": true,
+	"1143": true, "1144": true, "1145": true, "1146": true, "1147": true, "1148": true, "1149": true, "1153": true, "1154": true,
+	"1155": true, "1156": true, "1157": true, "1158": true, "1160": true, "1164": true, "1364": true, "1371": true, "1388": true,
+	"1390": true, "1399": true,
+}
+
+// decides reports whether readers look no further than a label for the encoding:
+// it names one they know.
+func decides(charset string) bool {
+	if ways, _ := charsetReadings(plainCharset(charset)); len(ways) > 0 {
+		return true
+	}
+	_, err := htmlindex.Get(charset)
+	return err == nil
+}
+
+// findShift returns where b shifts into a character set of ISO 2022, or may do so
+// with what follows it, or -1. Readers that guess take that for ISO-2022-JP.
+func findShift(b []byte) int {
+	for i := 0; ; i++ {
+		n := bytes.IndexByte(b[i:], 0x1b)
+		if n < 0 {
+			return -1
+		}
+		if i += n; i+1 == len(b) || b[i+1] == '$' || b[i+1] == '(' || b[i+1] == 0x1b {
+			return i
+		}
+	}
 }
 
 // byteOrderMarks are what a text begins with to tell its encoding.
@@ -178,6 +219,9 @@ func readings(head []byte, charset string) []reading {
 		ways, _ := charsetReadings(plainCharset(name))
 		add(ways...)
 	}
+	if !decides(charset) && findShift(head) >= 0 {
+		add(jis, shifts)
+	}
 	wide := slices.ContainsFunc(ways, func(w reading) bool { return w.wide })
 	if asBytes {
 		add(reading{wide: wide})
@@ -190,7 +234,7 @@ func readings(head []byte, charset string) []reading {
 
 // is reports whether two readings are one.
 func (r reading) is(o reading) bool {
-	return r.charset == o.charset && r.shifts == o.shifts && r.noNUL == o.noNUL
+	return r.charset == o.charset && (r.strip == nil) == (o.strip == nil) && r.noNUL == o.noNUL
 }
 
 // namedCharsets returns what head calls its encoding, in meta or an XML declaration.
@@ -263,6 +307,21 @@ func withoutShifts(b []byte) []byte {
 		default:
 			out = append(out, c)
 		}
+	}
+	return out
+}
+
+// withoutJohab returns text in Johab (KS X 1001 annex 3) with 0x80 for each
+// character of two bytes; the second may be a <, = or >.
+func withoutJohab(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		if 0x84 <= c && c <= 0xf9 && i+1 < len(b) && (0x31 <= b[i+1] && b[i+1] <= 0x7e || b[i+1] >= 0x81) {
+			c = 0x80
+			i++
+		}
+		out = append(out, c)
 	}
 	return out
 }

@@ -98,6 +98,12 @@ func TestHiddenByEncoding(t *testing.T) {
 		{"shifts within a name", "<scr\x0e\x0fipt>alert(1)</script>", "iso-2022-cn", "alert"},
 		{"HZ line joint", "<img src=x oner~\nror=alert(1)>", "hz-gb-2312", "alert"},
 		{"meta of ISO 2022", "<meta charset=iso-2022-jp><scr\x1b(Bipt>alert(1)</script>", "utf-8", "<scr"},
+		{"ISO 2022 without a label", "<img alt=\"\x1b$B\"> x \x1b(B<a title=\"> <img src=x onerror=alert(1)>\">", "", "onerror"},
+		{"ISO 2022 without a label, late", strings.Repeat(" ", headSize) + "<img alt=\"\x1b$B\"> x \x1b(B<a title=\"> <img src=x onerror=alert(1)>\">", "x-unknown", "\x1b$"},
+		{"ISO 2022 without a label, late, in text", strings.Repeat(" ", headSize) + "<p>\x1b\x1b$B<p>\x1b", "", "\x1b$"},
+		{"end of a tag in two bytes", "<a x=\x84> onclick=alert(1)>x</a>", "johab", "onclick"},
+		{"EBCDIC of another page", "\x4c\xa2\x83\x99\x89\x97\xa3\x6e\x81", "IBM-500", "\x6e\x81"},
+		{"EBCDIC with a euro sign", "\x4c\xa2\x83\x99\x89\x97\xa3\x6e\x81", "cp01148", "\x6e\x81"},
 		{"EBCDIC", "\x4c\xa2\x83\x99\x89\x97\xa3\x6e\x81", "cp037", "\x6e\x81"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -119,6 +125,20 @@ func TestISO2022WithoutDecoder(t *testing.T) {
 		if got, rep := remove(t, in, Options{Charset: "iso-2022-kr"}); got != in || rep.Total > 0 {
 			t.Errorf("Remove(%q) = %q, finding %v", in, got, rep.Findings)
 		}
+	}
+}
+
+// A label that readers know tells them not to guess.
+func TestShiftsOfALabelledTextStay(t *testing.T) {
+	for _, charset := range []string{"utf-8", "windows-1252", "us-ascii", "gbk"} {
+		in := "<p title=\"\x1b$B\">\x1b(J</p>" + strings.Repeat(" ", headSize) + "\x1b$B"
+		if got, rep := remove(t, in, Options{Charset: charset}); got != in || rep.Total > 0 {
+			t.Errorf("%s: Remove(%q) = %q, finding %v", charset, in, got, rep.Findings)
+		}
+	}
+	in := "<p>\x1b$B$\"\x1b(B one</p> \x1b[0m"
+	if got, rep := remove(t, in, Options{}); got != in || rep.Total > 0 {
+		t.Errorf("Remove(%q) = %q, finding %v", in, got, rep.Findings)
 	}
 }
 

@@ -25,7 +25,8 @@ var htmlNames = map[string]bool{
 //
 // It goes by the media type (its parameters are passed over), by the names the
 // part has, and by its first bytes, head, decoded from its transfer encoding; a
-// few hundred do. Any of them is enough. Other types of text are not looked
+// few hundred do, but for XML, which may name the vocabularies of HTML and SVG
+// anywhere and becomes a page by that. Any of them is enough. Other types of text are not looked
 // into, for readers show them as text. A .mht file is a MIME message with HTML
 // in it.
 func IsHTML(head []byte, mediaType string, names []string) bool {
@@ -35,17 +36,24 @@ func IsHTML(head []byte, mediaType string, names []string) bool {
 		return true
 	}
 	for _, name := range names {
-		// Windows passes over dots and blanks at the end, and opens x.html::$DATA.
-		name, _, _ = strings.Cut(name, "::$")
-		name = strings.TrimRight(strings.Map(visible, name), ". ")
-		if htmlNames[strings.ToLower(path.Ext(name))] {
+		if htmlNames[strings.ToLower(path.Ext(plainFile(name)))] {
 			return true
 		}
+	}
+	if isXMLType(mediaType, names) && xmlPage.Match(bytes.ReplaceAll(head, []byte{0}, nil)) {
+		return true
 	}
 	if strings.HasPrefix(mediaType, "text/") && mediaType != "text/xml" {
 		return false
 	}
 	return sniff(head)
+}
+
+// plainFile is the name of a file as Windows has it: it passes over dots and
+// blanks at the end, and opens x.html::$DATA.
+func plainFile(name string) string {
+	name, _, _ = strings.Cut(name, "::$")
+	return strings.TrimRight(strings.Map(visible, name), ". ")
 }
 
 // visible drops controls.

@@ -122,11 +122,17 @@ func (o FilterOptions) clean(p *message.Part, room int64) (*message.Spool, Repor
 	for _, name := range p.Names() {
 		names = append(names, name.Value)
 	}
+	xml := isXMLType(kind, names)
 	if !IsHTML(head[:n], kind, names) {
-		return nil, Report{}, nil
+		if !xml {
+			return nil, Report{}, nil
+		}
+		if page, err := isXMLPage(p.Open()); err != nil || !page {
+			return nil, Report{}, err
+		}
 	}
 	ro := o.Remove
-	ro.XML = strings.HasSuffix(kind, "+xml")
+	ro.XML = xml
 	if _, told := p.Param("charset"); told {
 		ro.Charset = p.Charset()
 	}

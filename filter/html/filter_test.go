@@ -21,6 +21,7 @@ func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
 func TestFilter(t *testing.T) {
 	const page = "<html><body onload=\"x()\"><p>gr\xfc\xdfe</p><script>run()</script><a href=\"javascript:x()\">y</a></body></html>\n"
 	const clean = "<html><body><p>gr\xfc\xdfe</p><!-- removed: script --><a>y</a></body></html>\n"
+	long := strings.Repeat(strings.Repeat("<!-- 456789 -->", 5)+"\n", 2000)
 	part := "Content-Type: text/html; charset=iso-8859-1\nContent-Transfer-Encoding: 8bit\nX-Part: kept \n\n"
 	multi := func(p string) string {
 		return crlf("Subject: page\nContent-Type: multipart/alternative; boundary=b\n\npre\n--b\nContent-Type: text/plain\n\nplain <script> \n--b\n" + p + "--b--\nepi\n")
@@ -35,6 +36,11 @@ func TestFilter(t *testing.T) {
 			multi(strings.Replace(part, "8bit", "quoted-printable", 1) + "<b>a=3Db</b><!-- removed: script -->\n")},
 		{"in an attached message", multi("Content-Type: message/rfc822\n\nSubject: inner\n" + part + page), multi("Content-Type: message/rfc822\n\nSubject: inner\n" + part + clean)},
 		{"by its name", multi("Content-Type: application/octet-stream; name=a.htm\n\n<script>x</script>\n"), multi("Content-Type: application/octet-stream; name=a.htm\n\n<!-- removed: script -->\n")},
+		{"XML that becomes a page", multi("Content-Type: text/xml\n\n<x>" + long + "<script xmlns=\"http://www.w3.org/1999/xhtml\">run()</script></x>\n"),
+			multi("Content-Type: text/xml\n\n<x>" + long + "<!-- removed: script --></x>\n")},
+		{"XML by its name", multi("Content-Type: application/octet-stream; name=a.rss\n\n<x><s:svg xmlns:s=\"http://www.w3.org/2000/&#115;vg\"><s:script>run()</s:script></s:svg></x>\n"),
+			multi("Content-Type: application/octet-stream; name=a.rss\n\n<x><s:svg xmlns:s=\"http://www.w3.org/2000/&#115;vg\"><!-- removed: script -->run()</s:svg></x>\n")},
+		{"XML that is data", multi("Content-Type: application/xml; name=bill.xml\n\n<?xml version=\"1.0\"?><?xml-stylesheet type=\"text/xsl\" href=\"bill.xsl\"?><b xmlns=\"urn:bill\"><object onx=\"1\"><script>1</script></object></b>\n"), ""},
 		{"signed", crlf("Content-Type: multipart/signed; boundary=b\n\n--b\n" + part + page + "--b\nContent-Type: application/pgp-signature\n\nx\n--b--\n"), "tagged"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

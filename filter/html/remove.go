@@ -167,6 +167,7 @@ func Remove(w io.Writer, r io.Reader, o Options) (Report, error) {
 func removePass(w io.Writer, r io.Reader, head []byte, o Options, ways []reading, way reading) (Report, error) {
 	s := newScanner(w, r, o)
 	s.skipsNUL = !way.wide
+	s.shifts = way.isBytes() && len(ways) == 1 && !decides(o.Charset) && !bytes.HasPrefix(head, []byte("\ufeff"))
 	s.xml = o.XML || isXML(head)
 	for _, way := range ways {
 		s.charsets = append(s.charsets, way.charset)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strings"
 
 	"golang.org/x/net/html"
 )
@@ -16,6 +17,7 @@ import (
 type scanner struct {
 	o        Options
 	skipsNUL bool     // readers may skip NULs
+	shifts   bool     // readers may find out by a shift that the text is in ISO 2022
 	xml      bool     // readers may take the text for XML
 	charsets []string // those the text is read in
 	depth    int      // of raw text read as markup
@@ -159,13 +161,14 @@ func (s *scanner) token(tt html.TokenType, raw []byte) {
 	if len(raw) > 0 {
 		s.last = tt == html.EndTagToken && string(raw) == endOfRaw
 	}
-	nul := tt != html.TextToken && s.skipsNUL && bytes.IndexByte(raw, 0) >= 0
+	odd := tt != html.TextToken && s.hidden(raw) >= 0
+	odd = odd || (tt == html.StartTagToken || tt == html.SelfClosingTagToken) && holdsVT(raw)
 	switch {
-	case nul && (tt == html.StartTagToken || tt == html.SelfClosingTagToken):
+	case odd && (tt == html.StartTagToken || tt == html.SelfClosingTagToken):
 		// What the tokenizer takes for raw text is read as markup then.
 		s.z.NextIsNotRawText()
 		s.remove(Ambiguous, "tag")
-	case nul:
+	case odd:
 		s.remove(Ambiguous, "markup")
 	case tt == html.TextToken:
 		s.text(raw)
@@ -188,8 +191,36 @@ func (s *scanner) token(tt html.TokenType, raw []byte) {
 	}
 }
 
-// text keeps text. A < before a NUL begins a tag where NULs are skipped.
+// hidden returns where readers may skip a NUL or shift to another character set,
+// or -1.
+func (s *scanner) hidden(b []byte) int {
+	if s.skipsNUL {
+		if i := bytes.IndexByte(b, 0); i >= 0 {
+			return i
+		}
+	}
+	if s.shifts {
+		return findShift(b)
+	}
+	return -1
+}
+
+// text keeps text. A < before a NUL begins a tag where NULs are skipped. The
+// beginning of a shift goes.
 func (s *scanner) text(b []byte) {
+	for s.shifts {
+		i := findShift(b)
+		if i < 0 {
+			break
+		}
+		s.plainText(b[:i])
+		s.found(Finding{Kind: Ambiguous, Name: "text", Offset: s.off})
+		b = b[i+1:]
+	}
+	s.plainText(b)
+}
+
+func (s *scanner) plainText(b []byte) {
 	for s.skipsNUL {
 		i := bytes.Index(b, []byte("<\x00"))
 		if i < 0 {
@@ -356,6 +387,11 @@ func (s *scanner) startTag(raw []byte, selfClosing bool) {
 		s.remove(Element, name)
 		s.open[name]++
 		s.raw, s.skip = name, true
+	case strings.HasSuffix(name, ":style"): // a sheet to XML, and nobody reads it here
+		s.remove(Ambiguous, "style")
+		if !selfClosing {
+			s.open["style"]++
+		}
 	case rawNames[name] && selfClosing:
 		s.z.NextIsNotRawText()
 		s.remove(Ambiguous, name)
@@ -375,7 +411,7 @@ func (s *scanner) startTag(raw []byte, selfClosing bool) {
 	case drop != "":
 		s.remove(Element, drop)
 		if paired[drop] && !selfClosing {
-			s.open[name]++
+			s.open[drop]++
 		}
 	case changed:
 		s.keep(edited)
@@ -438,7 +474,7 @@ func (s *scanner) rawText(name string, b []byte) {
 // plain reports whether raw text read as markup shows nothing active and ends
 // where it ends as text, CDATA sections being comments or text.
 func (s *scanner) plain(b []byte) bool {
-	if s.skipsNUL && bytes.IndexByte(b, 0) >= 0 {
+	if s.hidden(b) >= 0 {
 		return false
 	}
 	if bytes.IndexByte(b, '<') < 0 {
@@ -455,7 +491,7 @@ func (s *scanner) plain(b []byte) bool {
 		sub := newScanner(io.Discard, io.MultiReader(bytes.NewReader(b), bytes.NewReader([]byte(endOfRaw))), s.o)
 		sub.o.MaxSize = int64(len(b) + len(endOfRaw))
 		sub.o.MaxToken = len(b) + 2*len(endOfRaw)
-		sub.skipsNUL, sub.xml, sub.charsets, sub.depth, sub.cdata = s.skipsNUL, s.xml, s.charsets, s.depth+1, way
+		sub.skipsNUL, sub.shifts, sub.xml, sub.charsets, sub.depth, sub.cdata = s.skipsNUL, s.shifts, s.xml, s.charsets, s.depth+1, way
 		if err := sub.run(); err != nil || sub.report.Total > 0 || !sub.last {
 			return false
 		}

@@ -76,6 +76,25 @@ func scanTag(raw []byte, name int, attrs []attr) (nameEnd int, _ []attr) {
 	}
 }
 
+// holdsVT reports whether a vertical tab stands in a tag and not in quotes. Old
+// browsers take it for a blank, and what follows for attributes.
+func holdsVT(raw []byte) bool {
+	if bytes.IndexByte(raw, '\v') < 0 {
+		return false
+	}
+	end, attrs := scanTag(raw, 1, nil)
+	if bytes.IndexByte(raw[:end], '\v') >= 0 {
+		return true
+	}
+	for _, a := range attrs {
+		quoted := a.end > a.value[1] // by the quote behind it
+		if bytes.IndexByte(raw[a.name[0]:a.name[1]], '\v') >= 0 || !quoted && bytes.IndexByte(raw[a.value[0]:a.value[1]], '\v') >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // name returns the name that b begins with as the tokenizer has it, if it is one
 // that the scanner looks at; else any other.
 func (s *scanner) name(b []byte) string {

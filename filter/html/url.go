@@ -47,6 +47,7 @@ func activeInList(s string, image bool) bool {
 }
 
 func badScheme(s string, image bool) bool {
+	s = strings.TrimLeft(s, "`") // a quote to old browsers
 	for {
 		rest, ok := strings.CutPrefix(s, "url(")
 		if !ok {
