@@ -23,80 +23,111 @@ const maxDiffCells = 4 << 20
 // made for, but for a field that Sendmail supplies itself (Date, From,
 // Message-Id), which goes where Sendmail has it.
 func DiffHeader(mta MTA, from, to message.Header, own int) []Edit {
-	steps := align(from, to[own:])
+	d := differ{mta: mta, from: from, to: to, own: own, steps: slices.Repeat([]step{stepInsert}, own)}
+	d.steps = append(d.steps, align(from, to[own:])...)
+	return append(d.changes(), d.insertions()...)
+}
 
-	var edits []Edit
-	number := make(map[string]uint32) // fields of each name, in lower case, from the top
-	count := func(f message.Field) (string, uint32) {
-		name := f.Name()
-		lower := strings.ToLower(name)
-		number[lower]++
-		return name, number[lower]
-	}
-	f, t := 0, own
-	for _, s := range steps {
-		switch s {
-		case stepKeep:
-			count(from[f])
-			f, t = f+1, t+1
-		case stepChange:
-			_, n := count(from[f])
-			edits = append(edits, Edit{Action: ChangeHeader, Name: to[t].Name(), Index: n, Value: to[t].Text(false)})
-			f, t = f+1, t+1
-		case stepDelete:
-			name, n := count(from[f])
-			edits = append(edits, Edit{Action: DeleteHeader, Name: name, Index: n})
+// DiffShown is DiffHeader for Postfix and a header into which filters have put
+// fields above the MTA's own Received field already: the first ones of from, as many
+// as above. What is new before the last of them stands above the own field, too.
+func DiffShown(from, to message.Header, above int) []Edit {
+	d := differ{mta: Postfix, from: from, to: to, steps: align(from, to)}
+	f := 0
+	for _, s := range d.steps {
+		if f == above {
+			break
+		}
+		if s != stepInsert {
 			f++
-		case stepInsert:
-			t++
+		}
+		if s != stepDelete {
+			d.own++
 		}
 	}
-	slices.Reverse(edits)
+	return append(d.changes(), d.insertions()...)
+}
+
+// A differ makes edits of the steps from one header to another.
+type differ struct {
+	mta      MTA
+	from, to message.Header
+	own      int // how many fields of to stand above the own Received field
+	steps    []step
+	number   map[string]uint32 // fields of each name in from, in lower case
 
 	// Where Sendmail's list has what goes before the next field: its slots, the
 	// fields of the message, deleted ones too, and what was inserted.
-	last := len(steps) // of the steps: what follows are insertions only
-	for last > 0 && steps[last-1] == stepInsert {
+	before int
+}
+
+// changes returns what changes and goes, from the last field to the first.
+func (d *differ) changes() (edits []Edit) {
+	d.number = make(map[string]uint32)
+	f, t := 0, 0
+	for _, s := range d.steps {
+		if s == stepInsert {
+			t++
+			continue
+		}
+		name := d.from[f].Name()
+		lower := strings.ToLower(name)
+		d.number[lower]++
+		f++
+		if s == stepDelete {
+			edits = append(edits, Edit{Action: DeleteHeader, Name: name, Index: d.number[lower]})
+			continue
+		}
+		if s == stepChange {
+			edits = append(edits, Edit{Action: ChangeHeader, Name: d.to[t].Name(), Index: d.number[lower], Value: d.to[t].Text(false)})
+		}
+		t++
+	}
+	slices.Reverse(edits)
+	return edits
+}
+
+// insertions returns what is new, from the top down.
+func (d *differ) insertions() (edits []Edit) {
+	last := len(d.steps) // of the steps: what follows are insertions only
+	for last > 0 && d.steps[last-1] == stepInsert {
 		last--
 	}
-	before := 0
 	below := len(slots) - 2 // slots behind the own Received field, which what is inserted at once below it precedes
-	insert := func(i int, shown int) {
-		e := Edit{Action: InsertHeader, Name: to[i].Name(), Value: to[i].Text(false), Index: uint32(shown)}
-		if mta == Sendmail {
-			if number[strings.ToLower(e.Name)] == 0 && i >= own && isSlot(e.Name) {
-				e.Action, e.Index = AddHeader, 0
-				edits = append(edits, e)
-				return
-			}
-			e.Index = uint32(before)
-			before++
+	passed := false         // the own Received field
+	t := 0
+	for i, s := range d.steps {
+		if t == d.own && !passed {
+			passed = true
+			d.before++
 		}
-		edits = append(edits, e)
-	}
-	for i := range own {
-		insert(i, i)
-	}
-	before++ // the own Received field
-	t = own
-	for i, s := range steps {
-		if s != stepInsert {
-			before, below = before+below, 0
-		}
-		switch {
-		case s == stepDelete:
-			before++
-		case s != stepInsert:
-			before, t = before+1, t+1
-		case i < last:
-			insert(t, t+1)
+		if s == stepInsert {
+			edits = append(edits, d.insert(t, i >= last))
 			t++
-		default:
-			edits = append(edits, Edit{Action: AddHeader, Name: to[t].Name(), Value: to[t].Text(false)})
+			continue
+		}
+		d.before, below = d.before+1+below, 0
+		if s != stepDelete {
 			t++
 		}
 	}
 	return edits
+}
+
+// insert returns the edit that makes field t of to.
+func (d *differ) insert(t int, atEnd bool) Edit {
+	e := Edit{Action: InsertHeader, Name: d.to[t].Name(), Value: d.to[t].Text(false), Index: uint32(t)}
+	supplied := d.mta == Sendmail && d.number[strings.ToLower(e.Name)] == 0 && isSlot(e.Name)
+	switch {
+	case t >= d.own && (atEnd || supplied):
+		e.Action, e.Index = AddHeader, 0
+	case d.mta == Sendmail:
+		e.Index = uint32(d.before)
+		d.before++
+	case t >= d.own:
+		e.Index++
+	}
+	return e
 }
 
 func isSlot(name string) bool {
@@ -197,14 +228,30 @@ func DiffEnvelope(from, to Envelope) []Edit {
 		e.Args = strings.Join(args, " ")
 		edits = append(edits, e)
 	}
+	// To delete an address deletes all its copies, so that what is left of them is
+	// added again.
 	left := slices.Clone(to.Rcpts)
+	gone := make(map[string]bool)
 	for _, r := range from.Rcpts {
 		i := slices.IndexFunc(left, func(o Rcpt) bool { return o.Address == r.Address && slices.Equal(o.Args, r.Args) })
 		if i >= 0 {
 			left = slices.Delete(left, i, i+1)
-			continue
+		} else if !gone[r.Address] {
+			gone[r.Address] = true
+			edits = append(edits, Edit{Action: DeleteRcpt, Address: "<" + r.Address + ">"})
 		}
-		edits = append(edits, Edit{Action: DeleteRcpt, Address: "<" + r.Address + ">"})
+	}
+	if len(gone) > 0 {
+		left = left[:0]
+		had := slices.Clone(from.Rcpts)
+		for _, r := range to.Rcpts {
+			i := slices.IndexFunc(had, func(o Rcpt) bool { return o.Address == r.Address && slices.Equal(o.Args, r.Args) })
+			if i >= 0 && !gone[r.Address] {
+				had = slices.Delete(had, i, i+1)
+				continue
+			}
+			left = append(left, r)
+		}
 	}
 	for _, r := range left {
 		edits = append(edits, Edit{Action: AddRcpt, Address: "<" + r.Address + ">", Args: strings.Join(r.Args, " ")})

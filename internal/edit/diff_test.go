@@ -179,6 +179,83 @@ func TestDiffEnvelope(t *testing.T) {
 	}
 }
 
+// A client may name a recipient twice, and to delete an address deletes both.
+func TestDiffEnvelopeOfRecipientsNamedTwice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rcpt := rapid.Custom(func(t *rapid.T) Rcpt {
+			return Rcpt{rapid.SampledFrom([]string{"a@x", "b@x"}).Draw(t, "address"), rapid.SampledFrom([][]string{nil, {"NOTIFY=NEVER"}}).Draw(t, "args")}
+		})
+		before := Envelope{From: "s@x", Rcpts: rapid.SliceOfN(rcpt, 0, 4).Draw(t, "client")}
+		ed := New(Postfix, message.Message{}, message.Field{}, Envelope{})
+		ed.SetEnvelope(before)
+		for _, del := range rapid.SliceOfN(rapid.Bool(), 0, 6).Draw(t, "deletes") {
+			r := rcpt.Draw(t, "edited")
+			e := Edit{Action: AddRcpt, Address: r.Address, Args: strings.Join(r.Args, " ")}
+			if del {
+				e = Edit{Action: DeleteRcpt, Address: r.Address}
+			}
+			if err := ed.Apply(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := ed.Envelope()
+		edits := DiffEnvelope(before, want)
+		again := New(Postfix, message.Message{}, message.Field{}, Envelope{})
+		again.SetEnvelope(before)
+		for _, e := range edits {
+			if err := again.Apply(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		tell := func(e Envelope) string {
+			var all []string
+			for _, r := range e.Rcpts {
+				all = append(all, fmt.Sprint(r))
+			}
+			slices.Sort(all)
+			return strings.Join(all, " ")
+		}
+		if got := again.Envelope(); tell(got) != tell(want) {
+			t.Errorf("%v with %v becomes %v, want %v", before.Rcpts, edits, got.Rcpts, want.Rcpts)
+		}
+	})
+}
+
+// What is inserted between fields that filters put above the MTA's own Received
+// field stays between them.
+func TestDiffShownAboveTheOwnReceived(t *testing.T) {
+	field := rapid.SampledFrom([]string{"A: 1", "A: 2", "B: 1", "a: 1", "Date: x"})
+	rapid.Check(t, func(t *rapid.T) {
+		ed := New(Postfix, message.Message{Header: headerOf(rapid.SliceOfN(field, 0, 5).Draw(t, "client")...), Break: []byte(lineEnd)},
+			headerOf("Received: own")[0], Envelope{From: "a@b"})
+		ed.Begin(false)
+		for i := range rapid.IntRange(0, 3).Draw(t, "above") {
+			if err := ed.Apply(Edit{Action: InsertHeader, Name: "Top", Value: fmt.Sprint(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		from, above := ed.Header(), ed.AboveOwn()
+		var to message.Header
+		for _, f := range append(slices.Clone(from), headerOf("End: 1")...) {
+			switch rapid.IntRange(0, 5).Draw(t, "what") {
+			case 0:
+			case 1:
+				to = append(to, headerOf(field.Draw(t, "more"))[0], f)
+			default:
+				to = append(to, f)
+			}
+		}
+		for _, e := range DiffShown(from, to, above) {
+			if err := ed.Apply(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := ed.Header(); !bytes.Equal(got.Bytes(), to.Bytes()) {
+			t.Errorf("%q with %d above becomes %q, want %q", lines(from), above, lines(got), lines(to))
+		}
+	})
+}
+
 func BenchmarkDiffHeader(b *testing.B) {
 	var from message.Header
 	for i := range 30 {
