@@ -1,12 +1,13 @@
 package config
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"log/slog"
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/message"
 	"github.com/gomilter/gomilter/quarantine"
 )
 
@@ -57,7 +58,40 @@ func (l *Listener) Server() *milter.Server {
 }
 
 // NewChain builds the listener's filters. What can be wrong with them Parse has
-// told already, except for an Env without what they need.
+// told already, except for an Env without the originals they need.
 func (l *Listener) NewChain(env Env) (*filter.Chain, error) {
-	return nil, fmt.Errorf("config: %w", errors.ErrUnsupported)
+	c, t, m := l.config, l.Timeouts, l.Limits
+	memory := int64(c.Spool.PartsMemory)
+	chain := &filter.Chain{
+		Network:      filter.Network{Internal: c.Network.Internal, TrustedRelays: c.Network.TrustedRelays},
+		Submission:   l.Submission,
+		Immediate:    !l.HoldRejects,
+		Disagree:     l.Disagree,
+		StageTimeout: t.FiltersStage,
+		EndTimeout:   t.FiltersEnd,
+		MaxAbandoned: m.FiltersAbandoned,
+		Memory:       int64(c.Spool.Memory),
+		Dir:          cmp.Or(env.Dir, c.Spool.Dir),
+		Originals:    env.Originals,
+		MIME: message.Options{MaxDepth: m.MIMEDepth, MaxParts: m.MIMEParts, MaxHeader: int64(m.MIMEHeader), MaxDecoded: int64(m.MIMEDecoded),
+			Memory: memory, Dir: cmp.Or(env.Dir, c.Spool.Dir)},
+		Explain: env.Explain,
+		NewRef:  env.NewRef,
+		Log:     env.Log,
+	}
+	var problems Problems
+	for _, name := range l.Filters {
+		f := c.filter(name)
+		if f == nil {
+			return nil, fmt.Errorf("config: no filter is called %q", name)
+		}
+		b := &build{env: env, config: c, filter: f, places: c.places, problem: func(p Problem) { problems = append(problems, p) }}
+		if step, ok := b.step(); ok {
+			chain.Steps = append(chain.Steps, step)
+		}
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return chain, chain.Check()
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"io/fs"
+	"net/netip"
 	"time"
 
 	"github.com/gomilter/gomilter"
@@ -96,8 +97,8 @@ func (k Kept) Options() quarantine.Options {
 
 // Network says which clients are our own.
 type Network struct {
-	Internal      Prefixes `toml:"internal" doc:"addresses and networks of our own hosts; their mail is of class internal"`
-	TrustedRelays Prefixes `toml:"trusted_relays" doc:"addresses and networks of hosts that pass on mail of others and whose header fields may be believed; class trusted-relay"`
+	Internal      []netip.Prefix `toml:"internal" doc:"addresses and networks of our own hosts; their mail is of class internal"`
+	TrustedRelays []netip.Prefix `toml:"trusted_relays" doc:"addresses and networks of hosts that pass on mail of others and whose header fields may be believed; class trusted-relay"`
 }
 
 // Spool is where messages are while they are looked at.
@@ -181,15 +182,15 @@ type Filter struct {
 
 // Applies says which messages a filter is asked about: those that meet every key.
 type Applies struct {
-	Class    []filter.Class `toml:"class" doc:"of these classes"`
-	NotClass []filter.Class `toml:"not_class" doc:"of none of these classes"`
+	Class    []filter.Class `toml:"class" example:"[\"external\"]" doc:"of these classes"`
+	NotClass []filter.Class `toml:"not_class" example:"[\"authenticated\"]" doc:"of none of these classes"`
 
-	From      []string `toml:"from" doc:"from one of these senders: user@domain, @domain, <> for the null sender; with wildcards * and ?"`
-	NotFrom   []string `toml:"not_from" doc:"from none of these senders"`
-	Rcpts     []string `toml:"rcpts" doc:"for one of these recipients at least; written like senders"`
-	NotRcpts  []string `toml:"not_rcpts" doc:"for one recipient at least that is none of these"`
-	Client    []string `toml:"client" doc:"from one of these clients: addresses, networks, or names with wildcards"`
-	NotClient []string `toml:"not_client" doc:"from none of these clients"`
+	From      []string `toml:"from" example:"[\"@example.com\", \"bounces-*@example.net\"]" doc:"from one of these senders: user@domain, @domain, <> for the null sender; with wildcards * and ?"`
+	NotFrom   []string `toml:"not_from" example:"[\"<>\"]" doc:"from none of these senders"`
+	Rcpts     []string `toml:"rcpts" example:"[\"postmaster@example.com\"]" doc:"for one of these recipients at least; written like senders"`
+	NotRcpts  []string `toml:"not_rcpts" example:"[\"abuse@example.com\"]" doc:"for one recipient at least that is none of these"`
+	Client    []string `toml:"client" example:"[\"192.0.2.0/24\", \"*.example.com\"]" doc:"from one of these clients: addresses, networks, or names with wildcards"`
+	NotClient []string `toml:"not_client" example:"[\"2001:db8::/32\"]" doc:"from none of these clients"`
 }
 
 // ListFiles returns the absolute paths of the files that lists are read from, each

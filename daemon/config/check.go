@@ -1,0 +1,334 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/internal/wire"
+	"github.com/gomilter/gomilter/quarantine"
+)
+
+// What mail servers wait, by default.
+const (
+	mtaStage = 10 * time.Second  // Sendmail, before the end of the message
+	mtaEnd   = 300 * time.Second // Sendmail and Postfix, at its end
+)
+
+// check tells what is wrong between keys, and what is unwise. Where a file is missing
+// it keeps to what is wrong whatever stands there.
+func (d *decoder) check(c *Config, whole bool) {
+	d.checkProcess(c)
+	steps := d.checkFilters(c)
+	if !whole {
+		return
+	}
+	if len(c.Listeners) == 0 && !d.isWrong("listener") {
+		d.bad(d.places.of(""), "listener", "there is none; write [[listener]] with a socket and a chain")
+	}
+	sockets, names := make(map[string]string), make(map[string]string)
+	for i := range c.Listeners {
+		d.checkListener(c, i, steps, sockets, names)
+	}
+	used := make(map[string]bool)
+	for _, l := range c.Listeners {
+		for _, name := range l.Filters {
+			used[name] = true
+		}
+	}
+	for _, f := range c.Filters {
+		if key := joinPath("filter", f.Name); !used[f.Name] {
+			d.warn(d.places.of(key), key, "it is in no listener's chain")
+		}
+	}
+}
+
+// set reports whether a key stands in the files.
+func (d *decoder) set(key string) bool { _, ok := d.places.set[key]; return ok }
+
+func (d *decoder) checkProcess(c *Config) {
+	if strings.ContainsAny(c.User, ": \t\n") {
+		d.bad(d.places.of("user"), "user", "%q is no name of a user", c.User)
+	}
+	if c.StateDir == "" {
+		d.bad(d.places.of("state_dir"), "state_dir", "it is empty")
+	}
+	switch to := c.Log.To; {
+	case to == "stderr" || to == "syslog":
+		if d.set("log.mode") {
+			d.warn(d.places.of("log.mode"), "log.mode", "it is for files, and the log goes to %s", to)
+		}
+	case !filepath.IsAbs(to):
+		hint := ""
+		if near := nearest(to, []string{"stderr", "syslog"}); near != "" {
+			hint = "; did you mean \"" + near + "\"?"
+		}
+		d.bad(d.places.of("log.to"), "log.to", "%q is neither \"stderr\", \"syslog\" nor the path of a file from the root on%s", to, hint)
+	case c.Log.Mode&0o002 != 0:
+		d.warn(d.places.of("log.mode"), "log.mode", "everybody may write to the log")
+	}
+	if c.HTTP.Listen != "" && everybody(c.HTTP.Listen) {
+		d.warn(d.places.of("http.listen"), "http.listen", "open to everybody who can reach this machine; name a host to listen on, as in 127.0.0.1:9109")
+	}
+	if n := len(c.Control.Socket); n > 107 {
+		d.bad(d.places.of("control.socket"), "control.socket", "it has %d bytes; the path of a unix socket has 107 at most", n)
+	}
+	if c.Control.Mode&0o007 != 0 {
+		d.warn(d.places.of("control.mode"), "control.mode", "everybody on this machine may stop the filter and release originals")
+	}
+	if c.Kept.Enabled && c.Kept.Dir != "" {
+		if info, err := os.Stat(c.Kept.Dir); err == nil && info.IsDir() && info.Mode().Perm()&0o007 != 0 {
+			d.warn(d.places.of("kept.dir"), "kept.dir", "%s may be read by everybody on this machine (%04o), and has whole messages in it", c.Kept.Dir, info.Mode().Perm())
+		}
+	}
+	for key, list := range map[string][]netip.Prefix{"network.internal": c.Network.Internal, "network.trusted_relays": c.Network.TrustedRelays} {
+		for i, p := range list {
+			if p.Bits() == 0 && len(d.places.elements[key]) == len(list) {
+				d.warn(d.places.elements[key][i], element(key, i), "%v is everybody", p)
+			}
+		}
+	}
+	if !d.isWrong("timeouts") {
+		d.checkTimes(c.Timeouts, "timeouts", nil)
+	}
+}
+
+// checkTimes judges the times of a table, but not those that of has too.
+func (d *decoder) checkTimes(t Timeouts, table string, of *Timeouts) {
+	tell := func(name string, wrong bool, format string, args ...any) {
+		key := table + "." + name
+		if wrong {
+			d.bad(d.places.of(key), key, format, args...)
+		} else {
+			d.warn(d.places.of(key), key, format, args...)
+		}
+	}
+	// What is told of a time: a listener's own ones, those of all listeners once.
+	own := func(mine, theirs time.Duration) bool { return of == nil || mine != theirs }
+	if of == nil {
+		of = &Timeouts{}
+	}
+	if own(t.Stage, of.Stage) && (t.Stage < 0 || t.Stage >= mtaStage) {
+		tell("stage", false, "Sendmail waits no longer than %v by default, and takes the filter for broken then", mtaStage)
+	}
+	if own(t.End, of.End) && (t.End < 0 || t.End >= mtaEnd) {
+		tell("end", false, "mail servers wait no longer than %v by default, and take the filter for broken then", mtaEnd)
+	}
+	if (own(t.Stage, of.Stage) || own(t.FiltersStage, of.FiltersStage)) && t.Stage > 0 && t.FiltersStage >= t.Stage {
+		tell("filters_stage", true, "%s is not less than stage, %s", formatDuration(t.FiltersStage), formatDuration(t.Stage))
+	}
+	if (own(t.End, of.End) || own(t.FiltersEnd, of.FiltersEnd)) && t.End > 0 && t.FiltersEnd >= t.End {
+		tell("filters_end", true, "%s is not less than end, %s", formatDuration(t.FiltersEnd), formatDuration(t.End))
+	}
+}
+
+// checkFilters builds each filter, and returns those that could be.
+func (d *decoder) checkFilters(c *Config) map[string]filter.Step {
+	steps := make(map[string]filter.Step)
+	for i := range c.Filters {
+		f := &c.Filters[i]
+		key := joinPath("filter", f.Name)
+		switch f.OnError {
+		case filter.ErrorAccept, filter.ErrorSkip:
+			d.warn(d.places.of(key+".on_error"), key+".on_error", "a message on which the filter fails passes it unchecked (fail-open)")
+		}
+		if f.OnRepeat == filter.RepeatSkip {
+			d.warn(d.places.of(key+".on_repeat"), key+".on_repeat", "a message on which the filter fails three times passes it unchecked (fail-open)")
+		}
+		if f.Options == nil {
+			continue
+		}
+		b := &build{config: c, filter: f, places: d.places, problem: func(p Problem) {
+			// What could not be decoded has its error, and others may follow from it.
+			if p.Warning || !d.isWrong(p.Key) && !d.within(p.Key) {
+				d.add(p)
+			}
+		}}
+		if step, ok := b.step(); ok {
+			steps[f.Name] = step
+		}
+	}
+	return steps
+}
+
+// within reports whether a table of an array that holds a key, or the table of a list's
+// key, has an error already.
+func (d *decoder) within(key string) bool {
+	if i := strings.Index(key, "].edit"); i >= 0 {
+		return d.isWrong(key[:i+1])
+	}
+	if i := strings.LastIndexByte(key, ']'); i >= 0 && !strings.HasSuffix(key, "]") {
+		return d.isWrong(key[:i+1])
+	}
+	return false
+}
+
+func (d *decoder) checkListener(c *Config, i int, steps map[string]filter.Step, sockets, names map[string]string) {
+	l, key := &c.Listeners[i], element("listener", i)
+	bad := func(name, format string, args ...any) { d.bad(d.places.of(key+name), key+name, format, args...) }
+	warn := func(name, format string, args ...any) { d.warn(d.places.of(key+name), key+name, format, args...) }
+
+	switch before, ok := names[l.Name]; {
+	case !validName(l.Name):
+		bad(".name", "a listener's name is letters, digits, - and _, 40 at most")
+	case ok:
+		bad(".name", "%s is called %q, too", before, l.Name)
+	}
+	names[l.Name] = key
+	d.checkSocket(l, key, sockets, bad, warn)
+	switch l.OnFault {
+	case milter.FaultAccept, milter.FaultContinue:
+		warn(".on_fault", "a message on which the chain breaks passes unchecked (fail-open)")
+	}
+	if !d.isWrong(key+".timeouts") && !d.isWrong("timeouts") {
+		d.checkTimes(l.Timeouts, key+".timeouts", &c.Timeouts)
+	}
+	if len(l.Filters) == 0 && !d.isWrong(key+".chain") {
+		warn(".chain", "no filter is in it: mail passes as it comes")
+	}
+	d.checkChain(c, l, key, steps)
+}
+
+func (d *decoder) checkChain(c *Config, l *Listener, key string, steps map[string]filter.Step) {
+	chain := &filter.Chain{}
+	if c.Kept.Enabled {
+		chain.Originals = new(quarantine.Store) // there is one
+	}
+	whole := !d.isWrong(key + ".chain")
+	at := func(i int) place {
+		if e := d.places.elements[key+".chain"]; i < len(e) {
+			return e[i]
+		}
+		return d.places.of(key + ".chain")
+	}
+	for i, name := range l.Filters {
+		k := element(key+".chain", i)
+		f := c.filter(name)
+		switch {
+		case f == nil:
+			hint := "write a table [filter." + quoteKey(name) + "]"
+			if near := nearest(name, c.names()); near != "" {
+				hint = "did you mean \"" + near + "\"?"
+			}
+			d.bad(at(i), k, "no filter is called %q; %s", name, hint)
+			whole = false
+			continue
+		case slices.Index(l.Filters, name) < i:
+			d.bad(at(i), k, "%q is in the chain already", name)
+			whole = false
+			continue
+		}
+		step, ok := steps[name]
+		if !ok {
+			whole = false
+			continue
+		}
+		chain.Steps = append(chain.Steps, step)
+		if n := step.Timeout; n > l.Timeouts.FiltersEnd {
+			k := joinPath("filter", name) + ".timeout"
+			d.warn(d.places.of(k), k, "it is more than all filters of %s have together, %s", key, formatDuration(l.Timeouts.FiltersEnd))
+		}
+	}
+	if !whole {
+		return
+	}
+	if err := chain.Check(); err != nil {
+		for _, e := range unjoin(err) {
+			d.bad(at(0).asKey(d.places.of(key+".chain")), key+".chain", "%s", reason(e, filter.ErrChain))
+		}
+	}
+}
+
+// asKey returns the place of a key rather than that of what stands in it.
+func (p place) asKey(key place) place {
+	if key.line > 0 {
+		return key
+	}
+	return p
+}
+
+// unjoin returns the errors that were joined.
+func unjoin(err error) []error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		return j.Unwrap()
+	}
+	return []error{err}
+}
+
+// unix reports whether the listener's socket is a unix socket.
+func (l *Listener) unix() bool {
+	network, _, _ := wire.ParseAddr(l.Socket)
+	return network == "unix"
+}
+
+func (d *decoder) checkSocket(l *Listener, key string, sockets map[string]string, bad, warn func(string, string, ...any)) {
+	if l.Socket == "" {
+		if !d.isWrong(key + ".socket") {
+			bad(".socket", "it needs one, such as \"unix:/run/gomilter/gomilter.sock\" or \"inet:8891@127.0.0.1\"")
+		}
+		return
+	}
+	network, address, err := wire.ParseAddr(l.Socket)
+	if err != nil {
+		return // told when it was decoded
+	}
+	what := address
+	switch network {
+	case "unix":
+		if !filepath.IsAbs(address) {
+			warn(".socket", "a path that does not begin at the root depends on the folder the process is started in")
+		}
+		what = filepath.Clean(address)
+		if l.Mode&0o002 != 0 {
+			warn(".mode", "everybody on this machine may connect (%s)", formatMode(l.Mode))
+		}
+		if rest, ok := strings.CutPrefix(what, "/var/spool/postfix/"); ok {
+			switch folder, _, _ := strings.Cut(rest, "/"); {
+			case folder == "public" || folder == "private" || !strings.Contains(rest, "/"):
+				warn(".socket", "the folder %s is Postfix's own, which resets its owner and permissions; use one such as /var/spool/postfix/gomilter", filepath.Dir(what))
+			case l.Group == "" && l.Mode&0o006 != 0o006:
+				warn(".group", "Postfix connects as the user postfix, and cannot: name a group that it is in")
+			}
+		}
+	case "fd":
+		what = "fd://" + address
+	default:
+		if everybody(l.Socket) {
+			warn(".socket", "open to everybody who can reach this machine; name a host to listen on, as in inet:8891@127.0.0.1")
+		}
+		if _, port, _ := net.SplitHostPort(address); port == "0" {
+			what = ""
+		}
+	}
+	if network != "unix" {
+		for _, name := range []string{".mode", ".owner", ".group"} {
+			if d.set(key + name) {
+				bad(name, "it is for unix sockets, and the socket is %s", l.Socket)
+			}
+		}
+	}
+	if before, ok := sockets[what]; ok && what != "" {
+		bad(".socket", "%s has the same", before)
+	}
+	sockets[what] = key
+}
+
+// everybody reports whether a socket takes connections at all addresses.
+func everybody(spec string) bool {
+	network, address, err := wire.ParseAddr(spec)
+	if err != nil || network == "unix" || network == "fd" {
+		return false
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	a, err := netip.ParseAddr(host)
+	return host == "" || err == nil && a.IsUnspecified()
+}
