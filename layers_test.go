@@ -33,6 +33,7 @@ var ranks = map[string]int{
 	"filter/attachments": 3,
 	"filter/html":        3,
 	"filter/headers":     3,
+	"filter/scan":        3,
 	"internal/peertest":  3,
 	"internal/release":   3,
 	"internal/hostile":   3,
