@@ -2,6 +2,7 @@ package quarantine
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -21,16 +22,43 @@ type Entry struct {
 	Client  string // the host that sent it, name and address as the caller likes
 
 	Filter string // the filter that kept it
-	Reason string // in a line
+	Reason string // in a line; cut at 4 KiB
 	Failed bool   // the filter broke: see Store.Failures
 	Stack  string // where it did; cut at 64 KiB
+
+	Explanation string // the reference of what tells more of the message, "" for none
 
 	Size   int64    // of the message in bytes, set by Keep
 	SHA256 [32]byte // of the message, set by Keep
 }
 
-// maxStack is how much of a stack is kept.
-const maxStack = 64 << 10
+// How much is kept of texts that others may make long.
+const (
+	maxStack  = 64 << 10
+	maxReason = 4 << 10
+)
+
+// cut shortens a text to n bytes, and not inside a UTF-8 sequence.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// same returns a digest of what a message that is sent again has in common with
+// itself: all but time, queue id and client.
+func (e *Entry) same() (sum [32]byte) {
+	h := sha256.New()
+	for _, s := range append([]string{string(e.SHA256[:]), e.Filter, e.Reason, e.From}, e.Rcpts...) {
+		fmt.Fprintf(h, "%d:%s", len(s), s)
+	}
+	h.Sum(sum[:0])
+	return sum
+}
 
 // entryJSON is an Entry in its file. What is no UTF-8 stands as base64 in the member
 // whose name ends so.
@@ -52,6 +80,8 @@ type entryJSON struct {
 	Failed     bool      `json:"failed,omitempty"`
 	Stack      *string   `json:"stack,omitempty"`
 	StackB64   []byte    `json:"stack_b64,omitempty"`
+	Expl       *string   `json:"explanation,omitempty"`
+	ExplB64    []byte    `json:"explanation_b64,omitempty"`
 	Size       int64     `json:"size"`
 	SHA256     string    `json:"sha256"`
 }
@@ -65,6 +95,7 @@ func (j *entryJSON) texts(e *Entry) []textMember {
 		{&e.Filter, &j.Filter, &j.FilterB64},
 		{&e.Reason, &j.Reason, &j.ReasonB64},
 		{&e.Stack, &j.Stack, &j.StackB64},
+		{&e.Explanation, &j.Expl, &j.ExplB64},
 	}
 }
 

@@ -22,10 +22,10 @@ func TestEntryAsJSON(t *testing.T) {
 		want string
 	}{
 		{"null sender", Entry{Ref: ref, Time: noon}, `{"ref":"` + ref + `","time":"2026-11-22T12:00:00Z","from":"","size":0,"sha256":"` + zeros + `"}`},
-		{"all of it", Entry{ref, noon, "4XyZ", "a@b", []string{"c@d", "e@f"}, "mx.example [192.0.2.1]", "scan", "EICAR <test> & more", true, "goroutine 1\n", 68, [32]byte{0xab}},
-			`{"ref":"` + ref + `","time":"2026-11-22T12:00:00Z","queue_id":"4XyZ","from":"a@b","rcpts":["c@d","e@f"],"client":"mx.example [192.0.2.1]","filter":"scan","reason":"EICAR <test> & more","failed":true,"stack":"goroutine 1\n","size":68,"sha256":"ab` + zeros[2:] + `"}`},
-		{"bytes that are no UTF-8", Entry{Ref: ref, Time: noon, QueueID: "\xff", From: "\xfc", Rcpts: []string{"c@d", "\xfc"}, Client: "\xfc", Filter: "\xfc", Reason: "\xfc", Stack: "\xfc"},
-			`{"ref":"` + ref + `","time":"2026-11-22T12:00:00Z","queue_id_b64":"/w==","from_b64":"/A==","rcpts_b64":["Y0Bk","/A=="],"client_b64":"/A==","filter_b64":"/A==","reason_b64":"/A==","stack_b64":"/A==","size":0,"sha256":"` + zeros + `"}`},
+		{"all of it", Entry{ref, noon, "4XyZ", "a@b", []string{"c@d", "e@f"}, "mx.example [192.0.2.1]", "scan", "EICAR <test> & more", true, "goroutine 1\n", "k3m9x2p7qa", 68, [32]byte{0xab}},
+			`{"ref":"` + ref + `","time":"2026-11-22T12:00:00Z","queue_id":"4XyZ","from":"a@b","rcpts":["c@d","e@f"],"client":"mx.example [192.0.2.1]","filter":"scan","reason":"EICAR <test> & more","failed":true,"stack":"goroutine 1\n","explanation":"k3m9x2p7qa","size":68,"sha256":"ab` + zeros[2:] + `"}`},
+		{"bytes that are no UTF-8", Entry{Ref: ref, Time: noon, QueueID: "\xff", From: "\xfc", Rcpts: []string{"c@d", "\xfc"}, Client: "\xfc", Filter: "\xfc", Reason: "\xfc", Stack: "\xfc", Explanation: "\xfc"},
+			`{"ref":"` + ref + `","time":"2026-11-22T12:00:00Z","queue_id_b64":"/w==","from_b64":"/A==","rcpts_b64":["Y0Bk","/A=="],"client_b64":"/A==","filter_b64":"/A==","reason_b64":"/A==","stack_b64":"/A==","explanation_b64":"/A==","size":0,"sha256":"` + zeros + `"}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b, err := tt.e.MarshalJSON()

@@ -122,8 +122,19 @@ func ExampleStore_Failures() {
 	for range 3 {
 		s.Keep(context.Background(), quarantine.Entry{Failed: true, Filter: "html", Stack: "goroutine 1 …"}, strings.NewReader(mail))
 	}
-	fmt.Println(s.Failures(sha256.Sum256([]byte(mail))))
+	fmt.Println(s.Failures("html", sha256.Sum256([]byte(mail))))
 	// Output: 3
+}
+
+// A client that was told to come again sends the same message again.
+func ExampleStore_KeepOnce() {
+	s, cleanup := tempStore(quarantine.Options{})
+	defer cleanup()
+	for range 3 {
+		s.KeepOnce(context.Background(), quarantine.Entry{Filter: "attachments", From: "a@example.org"}, strings.NewReader(mail))
+	}
+	fmt.Println(s.Used().Entries)
+	// Output: 1
 }
 
 func ExampleOptions() {

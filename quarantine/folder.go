@@ -98,15 +98,29 @@ func (d dir) sync() error {
 	return f.Sync()
 }
 
-// openDir makes the folder, 0700, if it is not there.
+// makeDirs makes a folder and those that it is in, 0700, where they are missing.
+// Each is made durable in the folder above it.
+func makeDirs(path string, sync func(dir) error) error {
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil // openDir looks at what is there
+	}
+	above := filepath.Dir(filepath.Clean(path))
+	if err := makeDirs(above, sync); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) { // another process may be as far
+		return err
+	}
+	return sync(dir(above))
+}
+
+// openDir makes the folder if it is not there.
 func openDir(path string) (dir, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(path, 0o700); err != nil {
-			return "", err
-		}
-		if err := dir(filepath.Dir(path)).sync(); err != nil {
-			return "", err
-		}
+	if path == "" {
+		return "", errors.New("no folder is named")
+	}
+	if err := makeDirs(path, dir.sync); err != nil {
+		return "", err
 	}
 	i, err := os.Stat(path)
 	switch {

@@ -30,7 +30,7 @@ type Options struct {
 	MaxEntries int           // messages; 0 means 10 000
 	MaxEntry   int64         // bytes of one Entry as JSON; 0 means 1 MiB
 	MaxAge     time.Duration // what Purge leaves; 0 means 7 days, less than 0 means for ever
-	MaxSame    int           // originals kept of one content on which filters failed; 0 means 3
+	MaxSame    int           // originals kept of one content on which one filter failed; 0 means 3
 
 	// DropOldest makes Purge remove the oldest messages too, until less than 80 % of
 	// the limits is used. Without it a full store stays full until messages are old
@@ -68,22 +68,42 @@ type Store struct {
 	bytes    int64               // of kept, and of files of other Stores that are being written
 	writing  map[string]bool     // references whose files are being written here
 	reserved int64               // bytes of those
-	failures map[[32]byte]failed // contents that filters failed on
+	failures map[failure]failed  // what filters failed on
+	decided  *sync.Cond          // on mu: one of the pending failures was kept, or not
+	once     map[[32]byte]string // what KeepOnce finds again, by keptEntry.same
 	alerted  bool
 	counted  time.Time // when the folder was last read
 }
 
 // A keptEntry is what a Store remembers of an entry.
 type keptEntry struct {
-	bytes  int64 // of both files
-	failed bool
-	digest [32]byte // where failed is set
+	bytes   int64 // of both files
+	failed  bool
+	failure failure  // where failed is set
+	same    [32]byte // digest of what KeepOnce goes by, where it is not
+}
+
+func newKept(e Entry, bytes int64) keptEntry {
+	k := keptEntry{bytes: bytes, failed: e.Failed}
+	if k.failed {
+		k.failure = failure{e.Filter, e.SHA256}
+	} else {
+		k.same = e.same()
+	}
+	return k
+}
+
+// A failure is a filter and the content that it failed on.
+type failure struct {
+	filter string
+	digest [32]byte
 }
 
 type failed struct {
-	kept  int
-	extra int    // failures of which no original was kept, as there were enough
-	last  string // the reference of the last one that was
+	kept    int
+	pending int    // that are being kept
+	extra   int    // failures of which no original was kept, as there were enough
+	last    string // the reference of the last one that was
 }
 
 // How old the count of the folder may be: when there seems to be room, and when not.
@@ -115,7 +135,8 @@ func open(d folder, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Store{o: o, dir: d, kept: map[string]keptEntry{}, writing: map[string]bool{}, failures: map[[32]byte]failed{}}
+	s := &Store{o: o, dir: d, kept: map[string]keptEntry{}, writing: map[string]bool{}, failures: map[failure]failed{}, once: map[[32]byte]string{}}
+	s.decided = sync.NewCond(&s.mu)
 	probe := newRef(o.Now()) + rawTemp
 	f, err := d.create(probe)
 	if err == nil {
@@ -222,8 +243,8 @@ func (s *Store) count() error {
 			continue
 		}
 		k := keptEntry{bytes: sizes[ref]}
-		if e, err := s.entry(ref); err == nil && e.Failed {
-			k.failed, k.digest = true, e.SHA256
+		if e, err := s.entry(ref); err == nil {
+			k = newKept(e, k.bytes)
 		}
 		s.remember(ref, k)
 	}
@@ -232,34 +253,48 @@ func (s *Store) count() error {
 
 func (s *Store) remember(ref string, k keptEntry) {
 	s.kept[ref] = k
-	if k.failed {
-		f := s.failures[k.digest]
-		f.kept++
-		f.last = max(f.last, ref)
-		s.failures[k.digest] = f
+	if !k.failed {
+		s.once[k.same] = max(s.once[k.same], ref)
+		return
 	}
+	f := s.failures[k.failure]
+	f.kept++
+	f.last = max(f.last, ref)
+	s.failures[k.failure] = f
 }
 
 func (s *Store) forget(ref string) {
-	k := s.kept[ref]
+	k, known := s.kept[ref]
+	if !known {
+		return
+	}
 	delete(s.kept, ref)
 	if !k.failed {
+		if s.once[k.same] == ref {
+			delete(s.once, k.same)
+		}
 		return
 	}
-	f := s.failures[k.digest]
-	if f.kept--; f.kept == 0 {
-		delete(s.failures, k.digest)
-		return
-	}
+	f := s.failures[k.failure]
+	f.kept--
 	if f.last == ref {
 		f.last = ""
 		for other, o := range s.kept {
-			if o.failed && o.digest == k.digest {
+			if o.failed && o.failure == k.failure {
 				f.last = max(f.last, other)
 			}
 		}
 	}
-	s.failures[k.digest] = f
+	s.setFailed(k.failure, f)
+}
+
+// setFailed forgets a failure with its last original.
+func (s *Store) setFailed(k failure, f failed) {
+	if f.kept+f.pending == 0 {
+		delete(s.failures, k)
+		return
+	}
+	s.failures[k] = f
 }
 
 // usage counts what is kept and what is being written.
@@ -320,32 +355,48 @@ func (s *Store) reserve(ref string, n int64) error {
 // Ref, Time, Size and SHA256 set. When it returns, the message and its entry are on
 // disk for good; when it returns an error, nothing of them is.
 //
-// Where Options.MaxSame originals of a content on which filters failed are kept already,
+// Where Options.MaxSame originals of a content on which a filter failed are kept already,
 // another one (Failed) is not: it is counted, see [Store.Failures], and the entry has the
 // Ref of the last original.
 //
 // Errors: [ErrFull], [ErrEntry], that of ctx, of raw, and those of the file system, which
 // name the path.
 func (s *Store) Keep(ctx context.Context, e Entry, raw io.Reader) (Entry, error) {
+	return s.keep(ctx, e, raw, false)
+}
+
+// KeepOnce is Keep for a message that may have been kept before: a client that was
+// told to try again sends it again. Where an original with the same content, sender,
+// recipients, filter and reason is kept, nothing is written and the entry has its Ref. It
+// is not older than half of Options.MaxAge, so that it stays for as long again.
+func (s *Store) KeepOnce(ctx context.Context, e Entry, raw io.Reader) (Entry, error) {
+	return s.keep(ctx, e, raw, true)
+}
+
+func (s *Store) keep(ctx context.Context, e Entry, raw io.Reader, once bool) (Entry, error) {
 	defer s.alert()
 	e.Time = s.o.Now().UTC()
 	e.Ref = newRef(e.Time)
-	e.Stack = e.Stack[:min(len(e.Stack), maxStack)]
+	e.Stack, e.Reason = cut(e.Stack, maxStack), cut(e.Reason, maxReason)
 	w := writing{s: s, ref: e.Ref}
 	if err := s.reserve(w.ref, 0); err != nil {
 		return Entry{}, err
 	}
 	defer w.end()
-	if err := w.raw(ctx, raw); err != nil {
+	f, err := w.raw(ctx, raw)
+	if err != nil {
 		return Entry{}, err
 	}
 	e.Size = w.size
 	w.hash.Sum(e.SHA256[:0])
-	if e.Failed {
-		if last, enough := s.countFailure(e.SHA256); enough {
-			e.Ref = last
-			return e, nil
-		}
+	if ref := s.keptBefore(e, once); ref != "" {
+		e.Ref = ref
+		return e, nil
+	}
+	w.pending = e.Failed
+	w.kept = newKept(e, 0)
+	if err := w.sync(f); err != nil {
+		return Entry{}, err
 	}
 	if err := w.entry(e); err != nil {
 		return Entry{}, err
@@ -353,31 +404,50 @@ func (s *Store) Keep(ctx context.Context, e Entry, raw io.Reader) (Entry, error)
 	if err := w.commit(); err != nil {
 		return Entry{}, fmt.Errorf("quarantine: %w", err)
 	}
-	w.done = &keptEntry{bytes: w.reserved, failed: e.Failed, digest: e.SHA256}
+	w.done = true
 	return e, nil
 }
 
-// countFailure counts a failure of which enough originals are kept.
-func (s *Store) countFailure(digest [32]byte) (last string, enough bool) {
+// keptBefore returns the reference of an original that serves for e, or "": then e is
+// to be kept. Of failures it counts those of which enough originals are kept, and
+// those that are about to be.
+func (s *Store) keptBefore(e Entry, once bool) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f, ok := s.failures[digest]
-	if !ok || f.kept < s.o.MaxSame {
-		return "", false
+	if !e.Failed {
+		ref := s.once[e.same()]
+		if !once || ref == "" || s.o.MaxAge > 0 && s.o.Now().Sub(timeOf(ref)) > s.o.MaxAge/2 {
+			return ""
+		}
+		if !s.whole(ref) { // another Store removed it
+			s.counted = time.Time{}
+			return ""
+		}
+		return ref
 	}
-	f.extra++
-	s.failures[digest] = f
-	return f.last, true
+	k := failure{e.Filter, e.SHA256}
+	for s.failures[k].kept < s.o.MaxSame && s.failures[k].kept+s.failures[k].pending >= s.o.MaxSame {
+		s.decided.Wait() // for those that write theirs
+	}
+	f := s.failures[k]
+	if f.kept > 0 && f.kept >= s.o.MaxSame {
+		f.extra++
+		s.failures[k] = f
+		return f.last
+	}
+	f.pending++
+	s.failures[k] = f
+	return ""
 }
 
 // Failures returns how often messages of one content, by their SHA-256, were kept because
-// a filter failed on them. What is kept is what it goes by, so that it outlives the
+// the filter failed on them. What is kept is what it goes by, so that it outlives the
 // process; beyond Options.MaxSame it is of this Store only, and it is
 // forgotten with the last original.
-func (s *Store) Failures(digest [32]byte) int {
+func (s *Store) Failures(filter string, digest [32]byte) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.failures[digest]
+	f := s.failures[failure{filter, digest}]
 	return f.kept + f.extra
 }
 
@@ -565,8 +635,10 @@ type writing struct {
 	size     int64
 	reserved int64
 	files    []file
-	names    []string   // what is to be removed if it comes to nothing, in this order
-	done     *keptEntry // it came to something
+	names    []string  // what is to be removed if it comes to nothing, in this order
+	kept     keptEntry // what is remembered of it
+	pending  bool      // it is counted among the failures that are being kept
+	done     bool      // it came to something
 }
 
 type hash256 = interface {
@@ -574,31 +646,31 @@ type hash256 = interface {
 	Sum([]byte) []byte
 }
 
-// raw writes the message.
-func (w *writing) raw(ctx context.Context, raw io.Reader) error {
+// raw writes the message into a file that is still to be synced.
+func (w *writing) raw(ctx context.Context, raw io.Reader) (file, error) {
 	f, err := w.create(rawTemp)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.hash = sha256.New()
 	buf := make([]byte, 32<<10)
 	for {
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		n, err := raw.Read(buf)
 		if n > 0 {
 			w.hash.Write(buf[:n])
 			w.size += int64(n)
 			if err := w.write(f, buf[:n]); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		switch {
 		case err == io.EOF:
-			return w.sync(f)
+			return f, nil
 		case err != nil:
-			return fmt.Errorf("quarantine: read the message: %w", err)
+			return nil, fmt.Errorf("quarantine: read the message: %w", err)
 		}
 	}
 }
@@ -670,7 +742,7 @@ func (w *writing) commit() error {
 // end closes the files and takes the message into account, or removes what there is of it.
 func (w *writing) end() {
 	s := w.s
-	if w.done == nil {
+	if !w.done {
 		// The entry goes first, if it was there already.
 		for _, name := range slices.Backward(w.names) {
 			s.dir.remove(name) // or a sweep does it
@@ -679,9 +751,16 @@ func (w *writing) end() {
 	s.mu.Lock()
 	delete(s.writing, w.ref)
 	s.reserved -= w.reserved
-	if w.done != nil {
+	if w.done {
 		s.bytes += w.reserved
-		s.remember(w.ref, *w.done)
+		w.kept.bytes = w.reserved
+		s.remember(w.ref, w.kept)
+	}
+	if w.pending {
+		f := s.failures[w.kept.failure]
+		f.pending--
+		s.setFailed(w.kept.failure, f)
+		s.decided.Broadcast()
 	}
 	s.mu.Unlock()
 	for _, f := range w.files {

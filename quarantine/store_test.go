@@ -222,8 +222,8 @@ func TestLimitOfAnEntry(t *testing.T) {
 	if len(e.Stack) != maxStack {
 		t.Errorf("a stack of %d bytes, want %d", len(e.Stack), maxStack)
 	}
-	if _, err := s.Keep(t.Context(), Entry{Reason: strings.Repeat("r", 1<<20)}, strings.NewReader("x")); !errors.Is(err, ErrEntry) {
-		t.Errorf("a reason of a megabyte: %v", err)
+	if _, err := s.Keep(t.Context(), Entry{From: strings.Repeat("r", 1<<20)}, strings.NewReader("x")); !errors.Is(err, ErrEntry) {
+		t.Errorf("a sender of a megabyte: %v", err)
 	}
 	checkCount(t, s, dir)
 	s = mustOpen(t, dir, Options{MaxEntry: 1000})
@@ -359,21 +359,21 @@ func TestFailuresOfOneContent(t *testing.T) {
 	bad := sha256.Sum256([]byte("bad"))
 	check := func(want int) {
 		t.Helper()
-		if n := s.Failures(bad); n != want {
+		if n := s.Failures("f", bad); n != want {
 			t.Errorf("Failures = %d, want %d", n, want)
 		}
 	}
 	keep(t, s, Entry{Reason: "not for a failure"}, "bad")
-	keep(t, s, Entry{Failed: true}, "other")
+	keep(t, s, Entry{Filter: "f", Failed: true}, "other")
 	check(0)
 	var refs []string
 	for i := range 3 {
 		c.advance(time.Second)
-		refs = append(refs, keep(t, s, Entry{Failed: true, Stack: "panic"}, "bad").Ref)
+		refs = append(refs, keep(t, s, Entry{Filter: "f", Failed: true, Stack: "panic"}, "bad").Ref)
 		check(i + 1)
 	}
 	used := s.Used()
-	e := keep(t, s, Entry{Failed: true}, "bad")
+	e := keep(t, s, Entry{Filter: "f", Failed: true}, "bad")
 	if e.Ref != refs[2] || e.SHA256 != bad || s.Used() != used {
 		t.Errorf("the fourth is kept as %s, want %s; used %+v, before %+v", e.Ref, refs[2], s.Used(), used)
 	}
@@ -387,7 +387,7 @@ func TestFailuresOfOneContent(t *testing.T) {
 		t.Error(err)
 	}
 	check(2)
-	if e := keep(t, s, Entry{Failed: true}, "bad"); slices.Contains(refs, e.Ref) {
+	if e := keep(t, s, Entry{Filter: "f", Failed: true}, "bad"); slices.Contains(refs, e.Ref) {
 		t.Error("two are kept and the third is not")
 	}
 	check(3)
@@ -401,21 +401,148 @@ func TestFailuresOfOneContent(t *testing.T) {
 	}
 }
 
+// What one filter failed on says nothing of another.
+func TestFailuresAreOfOneFilter(t *testing.T) {
+	dir := newDir(t)
+	s := mustOpen(t, dir, Options{})
+	for range 5 {
+		keep(t, s, Entry{Filter: "a", Failed: true}, "bad")
+	}
+	for i := range 4 {
+		s = mustOpen(t, dir, Options{}) // restarted between tries
+		ref := keep(t, s, Entry{Filter: "b", Failed: true}, "bad").Ref
+		if e, err := s.entry(ref); err != nil || e.Filter != "b" {
+			t.Errorf("try %d is kept as one of %q, %v", i+1, e.Filter, err)
+		}
+		if n := s.Failures("b", sha256.Sum256([]byte("bad"))); n != i+1 {
+			t.Errorf("try %d: Failures = %d", i+1, n)
+		}
+	}
+	if n := s.Used().Entries; n != 6 {
+		t.Errorf("%d are kept, want 6", n)
+	}
+}
+
+// MaxSame holds where many fail at once.
+func TestFailuresAtOnce(t *testing.T) {
+	s := mustOpen(t, newDir(t), Options{})
+	var wg sync.WaitGroup
+	var refs sync.Map
+	for range 20 {
+		wg.Go(func() {
+			e, err := s.Keep(t.Context(), Entry{Filter: "f", Failed: true}, strings.NewReader("bad"))
+			if err != nil {
+				t.Error(err)
+			}
+			refs.Store(e.Ref, true)
+		})
+	}
+	wg.Wait()
+	if n, failures := s.Used().Entries, s.Failures("f", sha256.Sum256([]byte("bad"))); n != 3 || failures != 20 {
+		t.Errorf("%d are kept of %d failures, want 3 of 20", n, failures)
+	}
+	for ref := range refs.Range {
+		if _, err := s.entry(ref.(string)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestKeepOnce(t *testing.T) {
+	c := newClock()
+	dir := newDir(t)
+	s := mustOpen(t, dir, Options{Now: c.now})
+	once := func(e Entry, raw string) string {
+		t.Helper()
+		c.advance(time.Second)
+		e, err := s.KeepOnce(t.Context(), e, strings.NewReader(raw))
+		if err != nil || e.Size != int64(len(raw)) || e.SHA256 != sha256.Sum256([]byte(raw)) {
+			t.Fatalf("KeepOnce = %+v, %v", e, err)
+		}
+		return e.Ref
+	}
+	e := Entry{QueueID: "1", Client: "a", Filter: "f", Reason: "r", From: "a@x", Rcpts: []string{"b@x", "c@x"}}
+	ref := once(e, "x")
+	again := e
+	again.QueueID, again.Client, again.Explanation = "2", "b", "other"
+	if got := once(again, "x"); got != ref || s.Used().Entries != 1 {
+		t.Errorf("sent again it is kept as %s, want %s; %d are kept", got, ref, s.Used().Entries)
+	}
+	for name, change := range map[string]func(*Entry){
+		"reason": func(e *Entry) { e.Reason = "s" }, "filter": func(e *Entry) { e.Filter = "g" }, "sender": func(e *Entry) { e.From = "" },
+		"recipients": func(e *Entry) { e.Rcpts = []string{"b@xc@x"} }, "failed": func(e *Entry) { e.Failed = true },
+	} {
+		other := e
+		change(&other)
+		if once(other, "x") == ref {
+			t.Errorf("another %s is taken for the same", name)
+		}
+	}
+	if once(e, "y") == ref {
+		t.Error("another content is taken for the same")
+	}
+	s = mustOpen(t, dir, Options{Now: c.now}) // a restart
+	if got := once(e, "x"); got != ref {
+		t.Errorf("after a restart it is kept as %s, want %s", got, ref)
+	}
+	c.advance(4 * 24 * time.Hour)
+	late := once(e, "x")
+	if late == ref {
+		t.Error("an original that goes soon serves for a message of now")
+	}
+	if err := s.Remove(late); err != nil {
+		t.Fatal(err)
+	}
+	if got := once(e, "x"); got == late || got == ref {
+		t.Errorf("what is removed serves: %s", got)
+	}
+	other := mustOpen(t, dir, Options{Now: c.now})
+	last := once(e, "x")
+	if err := other.Remove(last); err != nil {
+		t.Fatal(err)
+	}
+	if once(e, "x") == last {
+		t.Error("what another Store removed serves")
+	}
+}
+
+func TestLongReasonIsCut(t *testing.T) {
+	s := mustOpen(t, newDir(t), Options{})
+	ref := keep(t, s, Entry{Reason: strings.Repeat("ä", 1<<20), Explanation: "k3m9"}, "x").Ref
+	if e, err := s.entry(ref); err != nil || e.Reason != strings.Repeat("ä", 2<<10) || e.Explanation != "k3m9" {
+		t.Errorf("entry %v, %v", len(e.Reason), err)
+	}
+}
+
+func TestOpenMakesEachFolderDurable(t *testing.T) {
+	base := t.TempDir()
+	var synced []string
+	if err := makeDirs(base+"/a/b/c", func(d dir) error { synced = append(synced, strings.TrimPrefix(string(d), base)); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(synced, " "); got != " /a /a/b" {
+		t.Errorf("synced are %q", got)
+	}
+	if _, err := Open("", Options{}); err == nil || !strings.Contains(err.Error(), "no folder is named") {
+		t.Errorf("Open of no folder: %v", err)
+	}
+}
+
 func TestStoresShareAFolder(t *testing.T) {
 	dir := newDir(t)
 	c := newClock()
 	o := Options{Now: c.now, MaxEntries: 4}
 	a, b := mustOpen(t, dir, o), mustOpen(t, dir, o)
 	bad := sha256.Sum256([]byte("bad"))
-	ref := keep(t, a, Entry{Failed: true}, "bad").Ref
+	ref := keep(t, a, Entry{Filter: "f", Failed: true}, "bad").Ref
 	if _, r, err := b.Get(ref); err != nil {
 		t.Errorf("the other does not get it: %v", err)
 	} else {
 		r.Close()
 	}
 	c.advance(recount)
-	keep(t, b, Entry{Failed: true}, "bad")
-	if u, n := b.Used(), b.Failures(bad); u.Entries != 2 || n != 2 {
+	keep(t, b, Entry{Filter: "f", Failed: true}, "bad")
+	if u, n := b.Used(), b.Failures("f", bad); u.Entries != 2 || n != 2 {
 		t.Errorf("the other counts %+v, %d failures", u, n)
 	}
 	c.advance(recount)
@@ -430,7 +557,7 @@ func TestStoresShareAFolder(t *testing.T) {
 	c.advance(recountFull)
 	keep(t, a, Entry{}, "x") // sees the room that the other made
 	checkCount(t, a, dir)
-	if n := a.Failures(bad); n != 1 {
+	if n := a.Failures("f", bad); n != 1 {
 		t.Errorf("%d failures, want 1", n)
 	}
 }
