@@ -25,10 +25,13 @@ type Content struct {
 	Body        Source // the bytes, instead of Text; read before Replace returns
 }
 
-// Replace puts new content in the place of the part and of all inside. All its
-// Content-Type, Content-Transfer-Encoding and Content-Disposition fields go and
-// new ones come; its other fields stay. Lines in its header that are no fields go
-// too, as clients that let the body begin there would still show them. Text gets the line ends that surround it,
+// Replace puts new content in the place of the part and of all inside. The fields
+// that say what the old content is, is encoded in or is called go, and new ones
+// come: Content-Type, Content-Transfer-Encoding, Content-Disposition, Content-Name,
+// Content-Description, Content-Location and X-Sun- fields, and in a part that is no
+// message those with such a field behind a bare CR. Its other fields stay. Lines in
+// its header that are no fields go too, as clients that let the body begin there
+// would still show them. Text gets the line ends that surround it,
 // and Charset only if that has all its characters. A uuencoded file has no fields:
 // Text takes the place of its lines, in the text's charset, and Body is uuencoded.
 //
@@ -80,7 +83,7 @@ func (p *Part) Replace(c Content) error {
 	at := -1
 	h := make(Header, 0, len(p.Header)+len(fields))
 	for _, f := range p.Header {
-		if f.name == 0 || f.Is("Content-Type") || f.Is("Content-Transfer-Encoding") || f.Is("Content-Disposition") {
+		if f.name == 0 || describes(f) || !p.IsMessage() && behindCR(f) != nil {
 			if at < 0 {
 				at = len(h)
 			}
@@ -94,6 +97,17 @@ func (p *Part) Replace(c Content) error {
 	p.SetHeader(slices.Insert(h, at, fields...))
 	p.setPut(put)
 	return nil
+}
+
+// describes reports whether a field says what the content of a part is, how it is
+// encoded or what it is called.
+func describes(f Field) bool {
+	switch name := toLower(f.Name()); name {
+	case "content-type", "content-transfer-encoding", "content-disposition", "content-name", "content-description", "content-location":
+		return true
+	default:
+		return strings.HasPrefix(name, "x-sun-")
+	}
 }
 
 // SetBody puts new content in the place of the part's body: body is what

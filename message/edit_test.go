@@ -303,3 +303,24 @@ func (l *later) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return l.Source.ReadAt(p, off)
 }
+
+// What is put in the place of a file has none of its names.
+func TestReplaceTakesNamesOff(t *testing.T) {
+	const in = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-ID: <1@example.com>\nContent-Name: a.exe\nContent-Description: a.exe\nContent-Location: a.exe\nX-Sun-Data-Name: a.exe\nX-Foo: x\rContent-Disposition: attachment; filename=a.exe\nX-Bar: x\ry\n\nx\n--b--\n"
+	tree := read1(t, in, nil)
+	if err := tree.Root.Parts[0].Replace(Content{Text: "gone\n"}); err != nil {
+		t.Fatal(err)
+	}
+	want := "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-ID: <1@example.com>\nContent-Type: text/plain; charset=us-ascii\nX-Bar: x\ry\n\ngone\n--b--\n"
+	got := written(t, tree)
+	if got = strings.ReplaceAll(got, "gone\n\n--b", "gone\n--b"); got != want {
+		t.Errorf("written %q, want %q", got, want)
+	}
+	root := read1(t, "Subject: x\rContent-Type: text/html\nContent-Description: a.exe\n\nx\n", nil)
+	if err := root.Root.Replace(Content{Text: "gone\n"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := written(t, root); !strings.HasPrefix(got, "Subject: x\rContent-Type: text/html\n") || strings.Contains(got, "a.exe") {
+		t.Errorf("written %q", got)
+	}
+}
