@@ -26,6 +26,8 @@ type Options struct {
 	Extensions []string
 
 	// Actions are what happens by a rule; a rule that is not named has its default.
+	// Where there is no part to replace, because only some clients see one or because
+	// what is beyond a limit was not seen, Replace is Quarantine.
 	Actions map[Rule]Action
 
 	// Sealed is what happens instead of Replace to a part whose change would break a
@@ -33,7 +35,8 @@ type Options struct {
 	// put a part where a signature should be.
 	Sealed Action
 
-	// Archives bounds looking into archives.
+	// Archives bounds looking into archives and into messages that come as files:
+	// their parts count as members.
 	Archives ArchiveLimits
 
 	// RejectFrom are domains of senders whose mail is refused where others' is
@@ -168,9 +171,9 @@ func New(name string, o Options) (*filter.Filter, error) {
 	}
 	all := append(slices.Clone(f.actions[:]), f.sealed)
 	if slices.Contains(all, Replace) {
-		needs |= milter.CanChangeBody | milter.CanChangeHeaders
+		needs |= milter.CanChangeBody | milter.CanChangeHeaders | milter.CanQuarantine
 	}
-	if slices.Contains(all, Quarantine) || f.actions[IsTooLarge] == Replace {
+	if slices.Contains(all, Quarantine) {
 		needs |= milter.CanQuarantine
 	}
 	if f.notice == nil {
@@ -204,10 +207,16 @@ type finder struct {
 
 // A finding is a part that a rule met.
 type finding struct {
-	part   int // its place in the tree, depth first
+	part   int // its place in the tree, depth first; -1 where there is no part to replace
 	rule   Rule
 	action Action
+	sealed bool // a change would break a signature, see sealed
 	Warning
+}
+
+// tooLarge is a finding of a limit.
+func tooLarge(name, why string) finding {
+	return finding{part: -1, rule: IsTooLarge, Warning: Warning{Rule: IsTooLarge, Name: name, Why: why}}
 }
 
 func (f *finder) message(ctx context.Context, t *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
@@ -215,53 +224,103 @@ func (f *finder) message(ctx context.Context, t *filter.Transaction, e *filter.E
 	if err != nil {
 		return nil, err
 	}
+	found, err := f.lookAt(ctx, tree, newBudget(f.o.Archives))
+	if err != nil {
+		return nil, err
+	}
+	worst := Ignore
+	for i := range found {
+		x := &found[i]
+		f.decide(x)
+		if x.action == Replace && slices.ContainsFunc(f.o.RejectFrom, func(d string) bool { return strings.EqualFold(d, t.From().Domain) }) {
+			x.action = Reject
+		}
+		explain(t, *x)
+		worst = max(worst, x.action)
+	}
+	if worst == Reject {
+		return f.reply, nil
+	}
+	if worst < Quarantine {
+		if tree, err = f.change(ctx, t, e, found, tree); err != nil {
+			return nil, err
+		}
+	}
+	// What the other readings show is looked for in what is left.
+	others, err := f.lookOtherwise(ctx, tree, newBudget(f.o.Archives))
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range others {
+		f.decide(&x)
+		if x.action <= Tag && slices.ContainsFunc(found, func(y finding) bool { return x.rule == y.rule && x.Name == y.Name }) {
+			continue
+		}
+		found = append(found, x)
+		explain(t, x)
+		worst = max(worst, x.action)
+		if x.action == Tag {
+			if err := e.AddHeader(f.tag, tagText(x)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	switch worst {
+	case Reject:
+		return f.reply, nil
+	case Quarantine:
+		return milter.Accept, e.Quarantine("dangerous attachment")
+	}
+	return milter.Accept, nil
+}
+
+// decide says what happens by a finding.
+func (f *finder) decide(x *finding) {
+	if x.action = f.actions[x.rule]; x.action != Replace {
+		return
+	}
+	switch {
+	case x.sealed:
+		x.action = f.sealed
+	case x.part < 0:
+		x.action = Quarantine
+	}
+}
+
+func explain(t *filter.Transaction, x finding) {
+	t.Explain(fmt.Sprintf("%s: %s (%s, %s)", x.Name, x.Why, x.rule, x.action))
+}
+
+// lookAt tells what rules the parts of a message meet. That of a limit of reading it
+// has no part: what is beyond the limit was not seen.
+func (f *finder) lookAt(ctx context.Context, tree *message.Tree, b *budget) ([]finding, error) {
 	var found []finding
-	b := newBudget(f.o.Archives)
 	i := 0
 	for p := range tree.Parts() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if !b.part() {
+			return append(found, tooLarge("message", "the messages attached to it take too much")), nil
+		}
 		list, err := f.look(ctx, p, b)
 		if err != nil {
 			return nil, err
 		}
 		for _, x := range list {
-			x.part, x.action = i, f.actions[x.rule]
-			if x.action == Replace && sealed(p) {
-				x.action = f.sealed
-			}
+			x.part, x.sealed = i, sealed(p)
 			found = append(found, x)
 		}
 		i++
 	}
 	if tree.Limited() {
-		// There is no part to replace: what is beyond the limit was not seen.
-		x := finding{part: -1, rule: IsTooLarge, action: f.actions[IsTooLarge], Warning: Warning{Rule: IsTooLarge, Name: "message", Why: "its structure is beyond the limits of looking at it"}}
-		if x.action == Replace {
-			x.action = Quarantine
-		}
-		found = append(found, x)
+		found = append(found, tooLarge("message", "its structure is beyond the limits of looking at it"))
 	}
-	worst := Ignore
-	for i, x := range found {
-		if x.action == Replace && slices.ContainsFunc(f.o.RejectFrom, func(d string) bool { return strings.EqualFold(d, t.From().Domain) }) {
-			found[i].action, x.action = Reject, Reject
-		}
-		t.Explain(fmt.Sprintf("%s: %s (%s, %s)", x.Name, x.Why, x.rule, x.action))
-		worst = max(worst, x.action)
-	}
-	switch {
-	case worst == Reject:
-		return f.reply, nil
-	case worst == Quarantine:
-		return milter.Accept, e.Quarantine("dangerous attachment")
-	}
-	if err := f.change(ctx, t, e, found); err != nil {
-		return nil, err
-	}
-	return milter.Accept, nil
+	return found, nil
 }
 
-// change replaces parts and adds tags.
-func (f *finder) change(ctx context.Context, t *filter.Transaction, e *filter.Edits, found []finding) error {
+// change replaces parts and adds tags. It returns what the message is then.
+func (f *finder) change(ctx context.Context, t *filter.Transaction, e *filter.Edits, found []finding, tree *message.Tree) (*message.Tree, error) {
 	replace := make(map[int]finding)
 	tags := 0
 	for _, x := range found {
@@ -273,35 +332,35 @@ func (f *finder) change(ctx context.Context, t *filter.Transaction, e *filter.Ed
 		case Tag:
 			if tags++; tags <= 10 {
 				if err := e.AddHeader(f.tag, tagText(x)); err != nil {
-					return err
+					return nil, err
 				}
 			}
 		}
 	}
 	if len(replace) == 0 {
-		return nil
+		return tree, nil
 	}
 	ref, err := t.Keep(ctx, "attachment replaced")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	tree, err := e.Tree()
+	tree, err = e.Tree()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i, p := range slices.Collect(tree.Parts()) { // before any of them is changed
 		if x, ok := replace[i]; ok {
 			x.Ref = ref
 			var text strings.Builder
 			if err := f.notice.Execute(&text, x.Warning); err != nil {
-				return err
+				return nil, err
 			}
 			if err := p.Replace(message.Content{MediaType: "text/plain", Filename: "WARNING.TXT", Disposition: "inline", Text: text.String()}); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return tree, nil
 }
 
 // tagText is a header value of short ASCII lines.
@@ -326,6 +385,14 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 			continue
 		}
 		if ext := f.ext.find(n.Value); ext != "" && (ext != "com" || n.From != "content-description") {
+			if ext == "com" && addressName(n.Value) {
+				if ok, err := readable(p); ok || err != nil {
+					if err != nil {
+						return nil, err
+					}
+					continue
+				}
+			}
 			if shown == "" || f.ext.find(p.Filename()) == "" {
 				shown = show(n.Value)
 			}
@@ -352,12 +419,10 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 	if shownTypes[kind] && p.Disposition() != "attachment" && !slices.ContainsFunc(names, isName) {
 		return found, nil // what clients show, and do not save
 	}
-	head := make([]byte, headSize)
-	n, err := io.ReadFull(p.Open(), head)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	head, err := headOf(p)
+	if err != nil {
 		return nil, err
 	}
-	head = head[:n]
 	if why := program(head); why != "" {
 		return append(found, finding{rule: ByContent, Warning: Warning{Rule: ByContent, Name: shown, Why: "it is a " + why}}), nil
 	}
@@ -366,6 +431,16 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 	}
 	inside, err := f.lookInto(ctx, p, shown, names, b)
 	return append(found, inside...), err
+}
+
+// headOf returns the first bytes of what a part holds.
+func headOf(p *message.Part) ([]byte, error) {
+	head := make([]byte, headSize)
+	n, err := io.ReadFull(p.Open(), head)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return head[:n], err
 }
 
 // decided reports whether no other rule could have a stricter action.
@@ -391,18 +466,33 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 		return nil, err
 	}
 	name := p.Filename()
+	all := []string{name}
 	for _, n := range names { // what some client takes for an archive is one
-		if archiveName(n.Value) {
+		if all = append(all, n.Value); archiveName(n.Value) {
 			name = n.Value
 		}
 	}
-	found, err := f.lookIntoMessage(ctx, body, name, shown, b)
-	if err != nil {
-		return nil, err
-	}
+	var found []finding
 	add := func(rule Rule, member, why string) {
 		if !slices.ContainsFunc(found, func(x finding) bool { return x.rule == rule }) {
 			found = append(found, finding{rule: rule, Warning: Warning{Rule: rule, Name: shown, Member: member, Why: why}})
+		}
+	}
+	addMessage := func(src message.Source, member string) error {
+		list, err := f.lookIntoMessage(ctx, src, b)
+		for _, x := range list {
+			add(x.rule, strings.Trim(member+"/"+x.Member, "/"), x.Why)
+		}
+		return err
+	}
+	head := make([]byte, headSize)
+	n, err := body.ReadAt(head, 0)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	if isMessage(all, head[:n]) {
+		if err := addMessage(body, ""); err != nil {
+			return nil, err
 		}
 	}
 	limits, ok := b.left()
@@ -413,6 +503,15 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 		}
 		return found, err
 	}
+	// Messages in an archive are looked into when its decoders have given their memory
+	// back.
+	type letter struct {
+		member     string
+		from, size int64
+	}
+	var letters []letter
+	inside := message.NewSpool(0, "")
+	defer inside.Close()
 	report, err := archive.Walk(ctx, body, name, limits, func(m archive.Member) error {
 		if m.Dir {
 			return nil
@@ -423,9 +522,20 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 				return nil
 			}
 		}
-		if !m.Encrypted {
-			if why := program(m.Head()); why != "" {
-				add(ByMember, memberName(m, m.Name), "a file in it is a "+why)
+		if m.Encrypted {
+			return nil
+		}
+		head := m.Head()
+		if why := program(head); why != "" {
+			add(ByMember, memberName(m, m.Name), "a file in it is a "+why)
+		}
+		if isMessage(m.Names, head) {
+			if src := m.Content(); src != nil {
+				x := letter{memberName(m, m.Name), inside.Size(), src.Size()}
+				if _, err := io.Copy(inside, io.NewSectionReader(src, 0, x.size)); err != nil {
+					return err
+				}
+				letters = append(letters, x)
 			}
 		}
 		return nil
@@ -434,20 +544,36 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 		return nil, err
 	}
 	b.unpacked += report.Unpacked
+	for _, x := range letters {
+		if err := addMessage(io.NewSectionReader(inside, x.from, x.size), x.member); err != nil {
+			return nil, err
+		}
+	}
+	// A file that is none under one encoding may be one under another that is declared:
+	// see lookOtherwise.
+	hollow := false
+	if len(p.Encodings()) > 1 {
+		kind, err := archive.Detect(body)
+		if err != nil {
+			return nil, err
+		}
+		hollow = kind == archive.None
+	}
 	for _, x := range report.Findings {
 		member := ""
 		if x.Member != "" {
 			member = show(x.Member)
 		}
-		switch x.What {
-		case archive.Encrypted:
+		switch {
+		case x.What == archive.Encrypted:
 			add(IsEncrypted, member, "it is encrypted, so that nobody on the way can look into it")
-		case archive.Unread:
+		case x.What == archive.Unread:
 			add(IsUnlisted, member, "a file in it is packed in a way that cannot be looked at")
-		case archive.Unlisted:
+		case x.What == archive.Unlisted:
 			add(IsUnlisted, member, fmt.Sprintf("it is an archive of a kind (%s) that cannot be looked into", x.Kind))
-		case archive.LimitHit:
+		case x.What == archive.LimitHit:
 			add(IsTooLarge, member, "looking into it takes too much ("+x.Limit.String()+")")
+		case hollow:
 		default:
 			add(IsDamaged, member, "it is damaged ("+x.What.String()+")")
 		}

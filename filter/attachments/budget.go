@@ -6,11 +6,14 @@ import (
 	"github.com/gomilter/gomilter/internal/archive"
 )
 
-// What looking into all archives of one message may take together, by default.
+// What looking into all archives of one message, and into the messages that come with it
+// as files, may take together, by default.
 const (
 	defaultTime     = 20 * time.Second
 	defaultUnpacked = 1 << 30
 	defaultWindow   = 32 << 20
+	defaultEntries  = 10_000
+	defaultDepth    = 5
 )
 
 // A budget is what is left of that.
@@ -18,7 +21,7 @@ type budget struct {
 	limits   archive.Limits
 	began    time.Time
 	unpacked int64
-	messages int // attached ones that were looked into
+	parts    int // of the messages that come as files
 	depth    int // of the one being looked into
 }
 
@@ -32,6 +35,12 @@ func newBudget(l archive.Limits) *budget {
 	if l.Window == 0 {
 		l.Window = defaultWindow
 	}
+	if l.Entries == 0 {
+		l.Entries = defaultEntries
+	}
+	if l.Depth == 0 {
+		l.Depth = defaultDepth
+	}
 	if l.Now == nil {
 		l.Now = time.Now
 	}
@@ -44,4 +53,20 @@ func (b *budget) left() (archive.Limits, bool) {
 	l.Time -= l.Now().Sub(b.began)
 	l.Unpacked -= b.unpacked
 	return l, l.Time > 0 && l.Unpacked > 0
+}
+
+// message takes what reading a message of a size costs; false when nothing is left.
+func (b *budget) message(size int64) bool {
+	b.unpacked += size
+	_, ok := b.left()
+	return ok && b.depth <= b.limits.Depth
+}
+
+// part takes what looking at a part costs; false when nothing is left. Those of the
+// message itself are free: message.Options limits them.
+func (b *budget) part() bool {
+	if b.depth > 0 {
+		b.parts++
+	}
+	return b.parts <= b.limits.Entries
 }

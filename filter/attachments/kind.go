@@ -2,7 +2,6 @@ package attachments
 
 import (
 	"bytes"
-	"context"
 	"strings"
 
 	"github.com/gomilter/gomilter/message"
@@ -44,12 +43,29 @@ func closed(kind string, head []byte) (rule Rule, why string) {
 	switch {
 	case kind == "application/ms-tnef", kind == "application/vnd.ms-tnef", bytes.HasPrefix(head, []byte("\x78\x9f\x3e\x22")):
 		return IsUnlisted, "it is a container (TNEF, winmail.dat) that cannot be looked into"
-	case kind == "application/mac-binhex40", bytes.Contains(head, []byte("(This file must be converted with BinHex")):
+	case kind == "application/mac-binhex40", binHex(head):
 		return IsUnlisted, "it is packed in a way (BinHex) that cannot be looked into"
 	case kind == "application/pkcs7-mime", kind == "application/x-pkcs7-mime":
 		return IsEncrypted, "it is sealed (S/MIME), so that nobody on the way can look into it"
 	}
 	return 0, ""
+}
+
+// binHex reports whether a file in BinHex begins in head: the line that says so, and
+// one that begins with a colon (RFC 1741 section 4).
+func binHex(head []byte) bool {
+	rest := head
+	for {
+		var ok bool
+		if _, rest, ok = bytes.Cut(rest, []byte("(This file must be converted with BinHex")); !ok {
+			return false
+		}
+		_, data, _ := bytes.Cut(rest, []byte(")"))
+		data = bytes.TrimLeft(data, " \t\r\n")
+		if bytes.HasPrefix(data, []byte(":")) || len(data) == 0 && len(head) == headSize {
+			return true
+		}
+	}
 }
 
 // shownTypes are those that clients show and do not offer as files.
@@ -79,58 +95,4 @@ func sealed(p *message.Part) bool {
 		}
 	}
 	return false
-}
-
-// maxMessages is how many files that are messages are looked into, maxDepth how deep
-// they may lie in each other.
-const (
-	maxMessages = 100
-	maxDepth    = 5
-)
-
-// lookIntoMessage looks into a file that is a message but is not attached as one.
-// It returns nil for what is none.
-func (f *finder) lookIntoMessage(ctx context.Context, body *message.Spool, name, shown string, b *budget) ([]finding, error) {
-	named := false
-	for _, s := range readings(name) {
-		named = named || strings.HasSuffix(s, ".eml") || strings.HasSuffix(s, ".mht") || strings.HasSuffix(s, ".mhtml")
-	}
-	if !named {
-		head := make([]byte, 512)
-		n, _ := body.ReadAt(head, 0)
-		if h := message.Parse(head[:n]).Header; len(h) < 2 || !bytes.Contains(bytes.ToLower(head[:n]), []byte("mime-version:")) {
-			return nil, nil
-		}
-	}
-	b.depth++
-	defer func() { b.depth-- }()
-	b.messages++
-	b.unpacked += body.Size()
-	if _, ok := b.left(); !ok || b.messages > maxMessages || b.depth > maxDepth {
-		return []finding{{rule: IsTooLarge, Warning: Warning{Rule: IsTooLarge, Name: shown, Why: "the messages attached to it take too much"}}}, nil
-	}
-	tree, err := message.Read(body, nil)
-	if err != nil {
-		return nil, err
-	}
-	defer tree.Close()
-	found := []finding{}
-	for p := range tree.Parts() {
-		list, err := f.look(ctx, p, b)
-		if err != nil {
-			return nil, err
-		}
-		for _, x := range list {
-			x.Member, x.Name = x.Name, shown
-			if x.rule == ByName || x.rule == ByContent {
-				x.Warning.Why = "a message in it has a file of which " + strings.TrimPrefix(x.Why, "its ")
-				x.Warning.Rule, x.rule = ByMember, ByMember
-			}
-			found = append(found, x)
-		}
-	}
-	if tree.Limited() {
-		found = append(found, finding{rule: IsTooLarge, Warning: Warning{Rule: IsTooLarge, Name: shown, Why: "its structure is beyond the limits of looking at it"}})
-	}
-	return found, nil
 }

@@ -69,16 +69,19 @@ func readings(name string) []string {
 	if strings.ContainsRune(name, 0) { // or it is dropped
 		pieces = append(pieces, strings.ReplaceAll(name, "\x00", ""))
 	}
+	if dot := strings.LastIndexByte(name, '.'); dot >= 0 && strings.ContainsAny(name[dot:], separators) {
+		// As are characters that no name may have.
+		pieces = append(pieces, dropSeparators.Replace(name))
+	}
 	for _, piece := range pieces {
-		piece = strings.TrimRight(piece, "/\\")
-		piece = piece[strings.LastIndexAny(piece, "/\\")+1:]
 		piece = strings.Map(func(r rune) rune {
 			if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
 				return -1 // not seen
 			}
 			return r
 		}, piece)
-		piece = trim(piece)
+		piece = strings.TrimRightFunc(piece, func(r rune) bool { return dropped(r) || r == '/' || r == '\\' })
+		piece = piece[strings.LastIndexAny(piece, "/\\")+1:]
 		if piece == "" {
 			continue
 		}
@@ -94,10 +97,15 @@ func readings(name string) []string {
 	return out
 }
 
+// separators are what parts paths and streams.
+const separators = `:/\`
+
+var dropSeparators = strings.NewReplacer(":", "", "/", "", `\`, "")
+
 // trim takes away what systems and programs drop at the end of a name.
-func trim(s string) string {
-	return strings.TrimRightFunc(s, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(".\"'`;,<>|?*", r) })
-}
+func trim(s string) string { return strings.TrimRightFunc(s, dropped) }
+
+func dropped(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(".\"'`;,<>|?*", r) }
 
 // plain reports whether a name is what it seems, in lower case.
 func plain(name string) bool {

@@ -16,6 +16,8 @@ func TestExtensions(t *testing.T) {
 		{"c:\\windows\\a.exe", "exe"}, {"../../a.exe", "exe"}, {"a.exe:stream.txt", "exe"}, {"a.txt:evil.exe", "exe"}, {"a.exe::$data", "exe"}, {"a.exe\x00.jpg", "exe"}, {"a.jpg\x00.exe", "exe"},
 		{"a.{00021401-0000-0000-c000-000000000046}", "{00021401-0000-0000-c000-000000000046}"},
 		{"x.iso", "iso"}, {"x.img", "img"}, {"x.vhd", "vhd"}, {"x.one", "one"}, {"x.lnk", "lnk"}, {"x.js", "js"}, {"x.jar", "jar"}, {"x.ps1", "ps1"}, {"x.msix", "msix"},
+		{"evil.exe/", "exe"}, {"dir/evil.exe.", "exe"}, {"evil.exe/.", "exe"}, {"evil.exe\\ ", "exe"}, {"evil.exe/\u200b", "exe"}, {"a.e:xe", "exe"}, {"a.e/xe", "exe"}, {"a.e\\xe", "exe"}, {"a.ex/e", "exe"}, {"a.exe: ", "exe"}, {"a.exe :x", "exe"},
+		{"12:30 a.txt", ""}, {"a.b/c.txt", ""}, {"My.app/Contents/a.txt", ""}, {"and/or", ""}, {"v1.0/readme", ""},
 		{"a.txt", ""}, {"exe", ""}, {"a.exe.txt", ""}, {"a.exe/readme", ""}, {"", ""}, {".", ""}, {"report.exe_old", ""}, {"com.example.pdf", ""}, {"Jim&amp;amp;Girlz.jpg", ""}, {"ordinary letter (2).docx", ""}, {"größe.pdf", ""},
 	} {
 		if got := x.find(tt.name); got != tt.want {
