@@ -180,6 +180,9 @@ func (s *Server) Ready() error {
 	return errors.New("milter: server does not serve")
 }
 
+// Abandoned returns how many hooks that overstayed their time still run.
+func (s *Server) Abandoned() int { return int(s.abandoned.Load()) }
+
 func (s *Server) tooManyAbandoned() error {
 	if n, limit := s.abandoned.Load(), or(s.MaxAbandoned, defaultMaxAbandoned); limit > 0 && n >= int64(limit) {
 		return fmt.Errorf("milter: %d hooks overstayed their time and still run", n)

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/message"
@@ -44,8 +48,9 @@ type Chain struct {
 	EndTimeout   time.Duration // of all Message hooks together; 0 means 225 s
 
 	// MaxAbandoned is how many hooks that overstayed their time may still run;
-	// 0 means 100, less than 0 no limit. While there are as many, no hook is called,
-	// which counts as its failure, and messages are answered tempfail.
+	// 0 means 100, less than 0 no limit. While there are as many, no hook is called
+	// and messages are answered tempfail. Those in report mode are counted apart:
+	// while there are as many of them, no filter in report mode is asked.
 	MaxAbandoned int
 
 	// Memory is how many bytes of a body are kept in memory, the rest in a temporary
@@ -54,7 +59,9 @@ type Chain struct {
 	Dir    string
 
 	// Originals is where messages are kept that filters change, refuse or fail on;
-	// nil for nowhere: filters that need it cannot be in the chain.
+	// nil for nowhere: filters that need it cannot be in the chain. With it the MTA
+	// sends the body as soon as one filter has a Message hook that counts, so that
+	// there is something to keep when it fails.
 	Originals *quarantine.Store
 
 	// Pass is asked before the Message hooks whether a message passes without them,
@@ -66,6 +73,10 @@ type Chain struct {
 
 	// MIME are the limits of reading the structure of messages.
 	MIME message.Options
+
+	// OnFailure is told of each hook that failed, also in report mode. It is called
+	// from the goroutines of connections.
+	OnFailure func(*Failure)
 
 	// Explain is given the explanation of each message when it is over. It is
 	// called from the goroutines of connections; nil means that Log is told.
@@ -81,10 +92,10 @@ type Chain struct {
 
 	once      sync.Once
 	plan      plan
-	wrong     error // what Check said
-	abandoned atomic.Int64
+	wrong     error        // what Check said
+	abandoned atomic.Int64 // hooks that overstayed their time and still run
+	ignored   atomic.Int64 // those in report mode
 	repeated  atomic.Int64
-	failures  failures
 	spools    sync.Pool
 }
 
@@ -93,15 +104,19 @@ type Step struct {
 	Filter *Filter
 	Mode   Mode
 
-	// OnError is what happens to a message on which the filter fails.
+	// OnError is what happens to a message on which the filter fails. Where the
+	// filter could not be asked at all, for want of time or because of MaxAbandoned,
+	// and where an original could not be kept, the client is told to try again.
 	OnError OnError
 
 	// OnRepeat is what happens to a message when the filter fails on the same
 	// content for the third time; it takes Chain.Originals.
 	OnRepeat OnRepeat
 
-	// Timeout is how long one hook may take; 0 means as long as the stage has left.
-	// Then its context ends, and half a second later it is abandoned.
+	// Timeout is how long one hook may take, and never longer than the stage has left;
+	// 0 means half of that, or all of it for the last filter that decides. In report
+	// mode all filters have a quarter of the stage together. Then its context ends,
+	// and half a second later it is abandoned.
 	Timeout time.Duration
 
 	// Classes are those of the messages that the filter is asked about; nil means all.
@@ -130,6 +145,9 @@ var modeNames = [...]string{"on", "report", "off"}
 // String returns the mode as in configurations.
 func (m Mode) String() string { return name(modeNames[:], int(m)) }
 
+// MarshalText writes the mode as in configurations.
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
 // name returns the name of a value, also of one that there is not.
 func name(names []string, i int) string {
 	if i < len(names) {
@@ -154,6 +172,9 @@ var onErrorNames = [...]string{"tempfail", "reject", "accept", "skip"}
 // String returns the policy as in configurations.
 func (o OnError) String() string { return name(onErrorNames[:], int(o)) }
 
+// MarshalText writes the policy as in configurations.
+func (o OnError) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
 // A Disagreement is what happens where a message is refused for some recipients.
 type Disagreement uint8
 
@@ -168,8 +189,9 @@ const (
 // ErrChain is in the errors of [Chain.Check].
 var ErrChain = errors.New("filter: chain is not right")
 
-// Check returns what is wrong with the chain: filters without a name, two of one
-// name, one that edits what another has signed, hooks without what they need.
+// Check returns what is wrong with the chain: filters without a name or a hook, two
+// of one name, one that edits what another has signed, hooks without what they need,
+// folders that are not there.
 func (c *Chain) Check() error {
 	var errs []error
 	bad := func(format string, args ...any) {
@@ -181,6 +203,16 @@ func (c *Chain) Check() error {
 	if c.StageTimeout < 0 || c.EndTimeout < 0 {
 		bad("a time is negative")
 	}
+	for _, d := range []struct{ name, path string }{{"Dir", c.Dir}, {"MIME.Dir", c.MIME.Dir}} {
+		if d.path == "" {
+			continue
+		}
+		if i, err := os.Stat(d.path); err != nil {
+			bad("%s: %v", d.name, err)
+		} else if !i.IsDir() {
+			bad("%s: %s is no folder", d.name, d.path)
+		}
+	}
 	seen := make(map[string]bool)
 	signs := ""
 	for i, s := range c.Steps {
@@ -191,8 +223,13 @@ func (c *Chain) Check() error {
 			continue
 		case f.Name == "":
 			bad("the filter of step %d has no name", i+1)
+		case !utf8.ValidString(f.Name) || strings.ContainsFunc(f.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
+			bad("the filter of step %d has a name that cannot be printed: %q", i+1, f.Name)
 		case seen[f.Name]:
 			bad("two filters are called %q", f.Name)
+		}
+		if f.Connect == nil && f.Helo == nil && f.Mail == nil && f.Rcpt == nil && f.Data == nil && f.Message == nil {
+			bad("%q has no hook", f.Name)
 		}
 		seen[f.Name] = true
 		switch {
@@ -233,6 +270,7 @@ func (c *Chain) Check() error {
 type plan struct {
 	steps  []*Step // those that are asked
 	hooks  struct{ connect, helo, mail, rcpt, data, message bool }
+	last   [milter.StageEnd + 1]*Step // the last one that decides, by stage
 	header bool
 	body   bool
 	edits  milter.Actions
@@ -248,7 +286,6 @@ var ownMacros = map[milter.Stage][]string{
 
 func (c *Chain) prepare() {
 	p := &c.plan
-	c.failures.began = time.Now()
 	wanted := make(map[milter.Stage][]string)
 	for i := range c.Steps {
 		s := &c.Steps[i]
@@ -263,17 +300,24 @@ func (c *Chain) prepare() {
 		h.mail = h.mail || f.Mail != nil
 		h.rcpt = h.rcpt || f.Rcpt != nil
 		h.data = h.data || f.Data != nil
+		if s.Mode == On {
+			for st := range p.last {
+				if f.has(milter.Stage(st)) {
+					p.last[st] = s
+				}
+			}
+		}
 		if f.Message != nil {
 			h.message = true
 			p.header = p.header || f.Needs.Header || f.Needs.Body || f.Needs.Originals
 			p.body = p.body || f.Needs.Body || f.Needs.Originals
 			if s.Mode == On {
 				p.edits |= f.Needs.Actions
+				p.body = p.body || c.Originals != nil // it is kept when the filter fails
 			}
 			if s.OnRepeat == RepeatQuarantine {
 				p.edits |= milter.CanQuarantine
 			}
-			p.body = p.body || s.OnRepeat != RepeatTempFail
 		}
 		for st, names := range f.Needs.Macros {
 			for _, n := range names {
@@ -291,9 +335,6 @@ func (c *Chain) prepare() {
 	}
 	if c.Disagree == DropRefused && p.hooks.message {
 		p.edits |= milter.CanDeleteRcpt
-	}
-	if p.edits&milter.CanDeleteRcpt != 0 && c.Originals != nil {
-		p.body = true // a message that is left without recipients is kept
 	}
 	p.header = p.header || p.body
 	if len(wanted) > 0 {
@@ -377,21 +418,32 @@ func (c *Chain) endTimeout() time.Duration {
 	return 225 * time.Second
 }
 
+// Abandoned returns how many hooks that overstayed their time still run.
+func (c *Chain) Abandoned() int { return int(c.abandoned.Load()) }
+
 // Ready returns nil while the chain asks its filters, and otherwise why it does
 // not.
 func (c *Chain) Ready() error {
-	if c.tooManyAbandoned() {
+	if c.tooMany(&c.abandoned) {
 		return fmt.Errorf("filter: %w: %d", ErrBusy, c.abandoned.Load())
 	}
 	return nil
 }
 
-func (c *Chain) tooManyAbandoned() bool {
+// count returns what counts the abandoned hooks of a mode.
+func (c *Chain) count(m Mode) *atomic.Int64 {
+	if m == Report {
+		return &c.ignored
+	}
+	return &c.abandoned
+}
+
+func (c *Chain) tooMany(count *atomic.Int64) bool {
 	limit := int64(c.MaxAbandoned)
 	if limit == 0 {
 		limit = 100
 	}
-	return limit > 0 && c.abandoned.Load() >= limit
+	return limit > 0 && count.Load() >= limit
 }
 
 // getSpool lends a place for a body.

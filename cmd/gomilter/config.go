@@ -13,6 +13,7 @@ import (
 )
 
 type configCmd struct {
+	Show     configShowCmd     `cmd:"" help:"The values in force, and where each came from."`
 	Sendmail configSendmailCmd `cmd:"" help:"Lines for sendmail.mc and sendmail.cf."`
 	Postfix  configPostfixCmd  `cmd:"" help:"Lines for main.cf."`
 }

@@ -12,10 +12,13 @@ import (
 
 // The verbs; each has a file of its own.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Serve the sample filter to MTAs."`
+	Serve   serveCmd   `cmd:"" help:"Serve the filters of the configuration to MTAs."`
+	Check   checkCmd   `cmd:"" help:"Tell what is wrong with the configuration."`
+	Ctl     ctlCmd     `cmd:"" help:"Ask the running daemon, or tell it what to do."`
 	MTA     mtaCmd     `cmd:"" name:"mta" help:"Be the MTA: put a message, or what comes by SMTP, through milters."`
 	Bench   benchCmd   `cmd:"" help:"Load a milter and measure it."`
 	Config  configCmd  `cmd:"" help:"Print the lines that attach a milter to an MTA."`
+	Kept    keptCmd    `cmd:"" help:"List, read, release and purge originals."`
 	Demo    demoCmd    `cmd:"" help:"Watch real messages go by SMTP through a filter into a Maildir."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -258,3 +259,11 @@ func (c *mtaCmd) listen(ctx context.Context, client func() *mta.Client, std stdi
 	log.Info("stopped")
 	return exit(exitUnavailable, err)
 }
+
+// everybody reports whether a listener takes connections at all addresses.
+func everybody(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && (len(tcp.IP) == 0 || tcp.IP.IsUnspecified())
+}
+
+func newLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

@@ -307,8 +307,8 @@ func (d *decoder) checkSocket(l *Listener, key string, sockets map[string]string
 		}
 	}
 	if network != "unix" {
-		for _, name := range []string{".mode", ".owner", ".group"} {
-			if d.set(key + name) {
+		for name, given := range map[string]bool{".mode": d.set(key + ".mode"), ".owner": l.Owner != "", ".group": l.Group != ""} {
+			if given {
 				bad(name, "it is for unix sockets, and the socket is %s", l.Socket)
 			}
 		}

@@ -57,11 +57,13 @@ type decoder struct {
 	lists    []string // absolute paths of the files of lists
 	wrong    []string // keys with errors
 	dropped  int      // problems past maxProblems
+	hidden   bool     // one of them is an error
 }
 
 func (d *decoder) add(p Problem) {
 	if len(d.problems) >= maxProblems {
 		d.dropped++
+		d.hidden = d.hidden || !p.Warning
 		return
 	}
 	d.problems = append(d.problems, p)

@@ -47,7 +47,7 @@ func (s *Source) Parse() (*Config, Problems) {
 	c.listFiles, c.places = d.lists, d.places
 	problems := d.problems.sorted(s.Files())
 	if d.dropped > 0 {
-		problems = append(problems, Problem{Text: fmt.Sprintf("%d more problems are not told", d.dropped)})
+		problems = append(problems, Problem{Text: fmt.Sprintf("%d more problems are not told", d.dropped), Warning: !d.hidden})
 	}
 	if problems.Err() != nil {
 		return nil, problems

@@ -1,0 +1,230 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/user"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/daemon/config"
+	"github.com/gomilter/gomilter/daemon/logs"
+	"github.com/gomilter/gomilter/daemon/metrics"
+)
+
+// Options are what a Daemon needs besides its configuration.
+type Options struct {
+	// Load reads the configuration: at the start, and for each reload.
+	Load func() (*config.Source, error)
+
+	// AllowRoot lets the daemon stay root where the configuration names no user.
+	AllowRoot bool
+
+	Version string    // told by metrics and the control socket
+	Stderr  io.Writer // of a log that goes to stderr; nil means os.Stderr
+}
+
+// Errors of [Start] and [Daemon.Reload], to be tested with errors.Is.
+var (
+	// ErrRoot says that the daemon would run as root, which it never needs.
+	ErrRoot = errors.New("daemon: started as root; name a user in the configuration to go on as, or insist with --allow-root")
+	// ErrConfig is in the error for a configuration that cannot be used.
+	ErrConfig = errors.New("daemon: the configuration cannot be used")
+	// ErrRestart is in the error for a change that a running daemon cannot make.
+	ErrRestart = errors.New("daemon: this takes a restart")
+)
+
+// A Daemon serves the listeners of a configuration. Another configuration can take
+// the place of its own while it runs.
+type Daemon struct {
+	o       Options
+	log     *slog.Logger
+	out     atomic.Pointer[logs.Log]
+	metrics *metrics.Metrics
+	boss    *supervisor
+	lists   *listWatcher
+	disks   disks
+	started time.Time
+
+	ctx   context.Context // of the services; ends when the daemon stops
+	stop  context.CancelFunc
+	fatal chan error // of a service that ended by itself
+
+	// Counted by chains and logs of earlier configurations.
+	repeated   atomic.Int64
+	lostBefore atomic.Uint64
+
+	retirings sync.WaitGroup
+	retiring  sync.Map // *service, those of earlier configurations
+
+	mu      sync.Mutex // held while the setup changes
+	now     *setup
+	refused error // why the last change of the configuration was refused, nil if it was not
+}
+
+// Start opens the sockets of a configuration, gives up root, and serves until
+// [Daemon.Wait] returns. Errors wrap ErrConfig (the problems are joined in it),
+// ErrRoot, milter.ErrSocketInUse and those of the system.
+func Start(ctx context.Context, o Options) (*Daemon, error) {
+	if o.Stderr == nil {
+		o.Stderr = os.Stderr
+	}
+	src, err := o.Load()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	cfg, problems := src.Parse()
+	if err := problems.Err(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	var as *user.User
+	if os.Geteuid() == 0 {
+		switch {
+		case cfg.User != "":
+			if as, err = user.Lookup(cfg.User); err != nil {
+				return nil, fmt.Errorf("%w: user: %w", ErrConfig, err)
+			}
+		case !o.AllowRoot:
+			return nil, ErrRoot
+		}
+	}
+	d := &Daemon{o: o, started: time.Now(), fatal: make(chan error, 1)}
+	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
+	d.log = slog.New(&logHandler{to: &d.out})
+	d.boss = newSupervisor(d.log)
+	d.lists = newListWatcher(d.log)
+	d.metrics = d.newMetrics()
+
+	next, err := d.open(src, cfg, as)
+	if err != nil {
+		d.stop()
+		if l := d.out.Load(); l != nil {
+			l.Close()
+		}
+		return nil, err
+	}
+	for _, p := range problems.Warnings() {
+		d.log.Warn("configuration", "problem", p.Error())
+	}
+	d.commit(next)
+	if as != nil {
+		if _, err := o.Load(); err != nil {
+			d.log.Warn("the configuration cannot be read as "+cfg.User+", so it cannot be reloaded", "err", err)
+		}
+	}
+	context.AfterFunc(ctx, d.stop)
+	return d, nil
+}
+
+// open makes the setup of a daemon that starts. What needs root is opened first.
+func (d *Daemon) open(src *config.Source, cfg *config.Config, as *user.User) (*setup, error) {
+	next := &setup{source: src, config: cfg, generation: 1, since: d.started}
+	err := func() error {
+		if err := next.openSockets(nil); err != nil {
+			return err
+		}
+		if err := next.openHTTP(nil); err != nil {
+			return err
+		}
+		if as != nil {
+			if err := BecomeUser(as); err != nil {
+				return fmt.Errorf("user %s: %w", cfg.User, err)
+			}
+		}
+		l, err := d.openLog(cfg)
+		if err != nil {
+			return err
+		}
+		d.out.Store(l)
+		return d.complete(next, nil)
+	}()
+	if err != nil {
+		next.abandon(nil)
+		return nil, err
+	}
+	return next, nil
+}
+
+// Wait returns when the daemon has stopped: its context ended, [Daemon.Drain] was
+// called, or a socket was lost, which is the error then. Running messages finish
+// first, within the time that their listener has for it.
+func (d *Daemon) Wait() error {
+	var err error
+	var background sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	background.Go(func() { d.boss.watch(ctx, func() { d.mu.Lock(); d.mu.Unlock() }) })
+	background.Go(func() { d.keepHouse(ctx) })
+	background.Go(func() { d.lists.run(ctx, d.listsChanged) })
+	d.boss.ready(d.summary())
+	select {
+	case <-d.ctx.Done():
+	case err = <-d.fatal:
+		d.log.Error("a socket is lost", "err", err)
+	}
+	d.boss.stopping()
+	d.log.Info("stopping")
+	d.stop()
+	cancel()
+	background.Wait()
+
+	d.mu.Lock() // a change under way is finished, and none comes after
+	now := d.now
+	now.stopped = true
+	d.mu.Unlock()
+	now.http.stop()
+	now.control.stop()
+	for _, p := range now.places {
+		p.socket.close()
+		<-p.service.ended
+	}
+	d.retirings.Wait()
+	d.log.Info("stopped")
+	return errors.Join(err, d.out.Load().Close())
+}
+
+// Drain makes the daemon stop as the end of its context does.
+func (d *Daemon) Drain() { d.stop() }
+
+// ErrServing is returned by changes to a daemon that stops.
+var ErrServing = errors.New("daemon: it stops")
+
+// keepHouse removes originals that are too old, now and every hour.
+func (d *Daemon) keepHouse(ctx context.Context) {
+	t := time.NewTicker(time.Hour)
+	defer t.Stop()
+	for {
+		if store := d.setup().originals; store != nil {
+			n, bytes, err := store.Purge(ctx)
+			switch {
+			case err != nil && ctx.Err() == nil:
+				d.log.Error("originals cannot be removed", "err", err)
+			case n > 0:
+				d.log.Info("old originals removed", "messages", n, "bytes", bytes)
+			}
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// serve runs a service until its server is stopped.
+func (d *Daemon) serve(s *service) {
+	go func() {
+		s.serve(d.ctx)
+		if !errors.Is(s.err, milter.ErrServerClosed) {
+			select {
+			case d.fatal <- s.err:
+			default:
+			}
+		}
+	}()
+}

@@ -1,0 +1,403 @@
+package daemon_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gomilter/gomilter/daemon"
+	"github.com/gomilter/gomilter/daemon/config"
+	"github.com/gomilter/gomilter/mta"
+)
+
+// A running is a daemon under test, in a folder of its own.
+type running struct {
+	*daemon.Daemon
+	t    *testing.T
+	dir  string
+	log  *lines
+	ctl  *daemon.Control
+	done chan error
+}
+
+// start runs a daemon. In conf, DIR is its folder; the control socket and the
+// folder for state are added.
+func start(t *testing.T, conf string) *running {
+	t.Helper()
+	r, err := tryStart(t, conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func tryStart(t *testing.T, conf string) (*running, error) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gomilter") // short, for the sake of sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{t: t, dir: dir, log: new(lines), done: make(chan error, 1)}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	r.ctl = &daemon.Control{Socket: r.path("control.sock")}
+	r.configure(conf)
+	ctx, cancel := context.WithCancel(context.Background())
+	r.Daemon, err = daemon.Start(ctx, daemon.Options{Load: func() (*config.Source, error) { return config.Load(r.path("gomilter.toml")) },
+		AllowRoot: true, Version: "test", Stderr: r.log})
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	go func() { r.done <- r.Wait() }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-r.done:
+			if err != nil {
+				t.Errorf("the daemon ended: %v", err)
+			}
+		case <-time.After(30 * time.Second):
+			t.Error("the daemon does not stop")
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", r.log)
+		}
+	})
+	return r, nil
+}
+
+func (r *running) path(name string) string { return filepath.Join(r.dir, name) }
+
+// configure writes the configuration.
+func (r *running) configure(conf string) {
+	r.t.Helper()
+	r.write("gomilter.toml", "state_dir = \"DIR/state\"\ncontrol = { socket = \"DIR/control.sock\" }\n"+conf)
+}
+
+func (r *running) write(name, text string) {
+	r.t.Helper()
+	if err := os.WriteFile(r.path(name), []byte(strings.ReplaceAll(text, "DIR", r.dir)), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// connect opens a connection of an MTA.
+func (r *running) connect(socket string) *mta.Session {
+	r.t.Helper()
+	c := &mta.Client{Milters: []mta.Milter{{Address: strings.ReplaceAll(socket, "DIR", r.dir)}}}
+	s, out, err := c.Connect(r.t.Context(), mta.Conn{})
+	if err != nil || out.Verdict != mta.Continue {
+		r.t.Fatalf("connect to %s: %v, %v", socket, out, err)
+	}
+	r.t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// send sends a message with a subject and returns the answer, "" for 250.
+func send(t *testing.T, s *mta.Session, subject string) string {
+	t.Helper()
+	ctx := t.Context()
+	for _, step := range []func() (mta.Outcome, error){
+		func() (mta.Outcome, error) { return s.Mail(ctx, "<a@example.com>") },
+		func() (mta.Outcome, error) { return s.Rcpt(ctx, "<b@example.com>") },
+		func() (mta.Outcome, error) { return s.Data(ctx) },
+	} {
+		if out, err := step(); err != nil || out.Verdict != mta.Continue {
+			t.Errorf("%v, %v", out, err)
+			return "no message"
+		}
+	}
+	res, err := s.Message(ctx, []byte("Subject: "+subject+"\r\n\r\nbody\r\n"))
+	if err != nil {
+		t.Error(err)
+		return "no result"
+	}
+	if res.Reply == nil {
+		return ""
+	}
+	return strings.Join(res.Reply.Lines(), " ")
+}
+
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// await waits until the log has the text.
+func (l *lines) await(t *testing.T, text string) {
+	t.Helper()
+	for late := time.After(20 * time.Second); !strings.Contains(l.String(), text); {
+		select {
+		case <-late:
+			t.Fatalf("the log has no %q:\n%s", text, l)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// refusing is a configuration that refuses a word in the subject.
+func refusing(word string) string {
+	return fmt.Sprintf(`
+[[listener]]
+socket = "unix:DIR/m.sock"
+chain = ["rules"]
+[filter.rules]
+kind = "headers"
+[[filter.rules.rule]]
+fields = ["Subject"]
+match = "contains"
+values = [%q]
+action = "reject"
+text = "no %s here"
+`, word, word)
+}
+
+func TestReload(t *testing.T) {
+	r := start(t, refusing("red"))
+	before := r.connect("unix:DIR/m.sock")
+	if got := send(t, before, "red"); !strings.Contains(got, "no red here") {
+		t.Errorf("answer %q", got)
+	}
+
+	r.configure(refusing("blue"))
+	reloaded, err := r.ctl.Reload(t.Context())
+	if err != nil || reloaded.Generation != 2 {
+		t.Fatalf("%+v, %v", reloaded, err)
+	}
+	if got := send(t, before, "red"); !strings.Contains(got, "no red here") {
+		t.Errorf("a connection that has begun answers %q", got)
+	}
+	after := r.connect("unix:DIR/m.sock")
+	if got := send(t, after, "red"); got != "" {
+		t.Errorf("a new connection answers %q", got)
+	}
+	if got := send(t, after, "blue"); !strings.Contains(got, "no blue here") {
+		t.Errorf("a new connection answers %q", got)
+	}
+}
+
+func TestReloadOfOtherLimitsTakesAnotherServer(t *testing.T) {
+	r := start(t, refusing("red"))
+	before := r.connect("unix:DIR/m.sock")
+	r.configure("limits = { headers = 1 }\n" + refusing("blue"))
+	if _, err := r.ctl.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.Status(t.Context()); s.Earlier != 1 {
+		t.Errorf("%d connections of before", s.Earlier)
+	}
+	if got := send(t, before, "red"); !strings.Contains(got, "no red here") {
+		t.Errorf("a connection that has begun answers %q", got)
+	}
+	if got := send(t, r.connect("unix:DIR/m.sock"), "blue"); !strings.Contains(got, "no blue here") {
+		t.Errorf("a new connection answers %q", got)
+	}
+	before.Quit(t.Context())
+	before.Close()
+	for deadline := time.Now().Add(10 * time.Second); r.Status(t.Context()).Earlier > 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the server of before does not end")
+		}
+	}
+}
+
+func TestReloadOfSockets(t *testing.T) {
+	r := start(t, refusing("red"))
+	before := r.connect("unix:DIR/m.sock")
+	r.configure(strings.ReplaceAll(refusing("blue"), "m.sock", "n.sock"))
+	if _, err := r.ctl.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := send(t, before, "red"); !strings.Contains(got, "no red here") {
+		t.Errorf("a connection that has begun answers %q", got)
+	}
+	if got := send(t, r.connect("unix:DIR/n.sock"), "blue"); !strings.Contains(got, "no blue here") {
+		t.Errorf("the new socket answers %q", got)
+	}
+	if _, err := os.Stat(r.path("m.sock")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the old socket is still there: %v", err)
+	}
+}
+
+func TestRefusedReloadChangesNothing(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for name, c := range map[string]struct{ conf, want string }{
+		"half-written":          {"[[listener]\nsocket", "gomilter.toml:3"},
+		"unknown key":           {"nonsense = 1\n" + refusing("blue"), "there is no such key"},
+		"bad rule":              {strings.Replace(refusing("blue"), "contains", "regexp", 1) + `values = ["("]`, ""},
+		"socket taken":          {strings.Replace(refusing("blue"), "unix:DIR/m.sock", taken.Addr().String(), 1), "address already in use"},
+		"second socket taken":   {refusing("blue") + "[[listener]]\nsocket = \"" + taken.Addr().String() + "\"\nchain = [\"rules\"]\n", "address already in use"},
+		"metrics socket taken":  {"http = { listen = \"" + taken.Addr().String() + "\" }\n" + refusing("blue"), "address already in use"},
+		"folder cannot be made": {"kept = { dir = \"/proc/no/such\" }\n" + refusing("blue"), "kept:"},
+		"log cannot be opened":  {"log = { to = \"DIR/no/such/log\" }\n" + refusing("blue"), "log:"},
+		"another user":          {"user = \"nobody\"\n" + refusing("blue"), "restart"},
+		"mode of a socket":      {strings.Replace(refusing("blue"), "chain", "mode = \"0600\"\nchain", 1), "restart"},
+		"list gone":             {strings.Replace(refusing("blue"), `values = ["blue"]`, `values = ["file:DIR/gone"]`, 1), "gone"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, refusing("red"))
+			r.configure(c.conf)
+			_, err := r.ctl.Reload(t.Context())
+			if !errors.Is(err, daemon.ErrRefused) || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("reload: %v, want %q", err, c.want)
+			}
+			s := r.Status(t.Context())
+			if s.Generation != 1 || s.Refused == "" || len(s.NotReady) > 0 || len(s.Listeners) != 1 {
+				t.Errorf("status %+v", s)
+			}
+			if got := send(t, r.connect("unix:DIR/m.sock"), "red"); !strings.Contains(got, "no red here") {
+				t.Errorf("answer %q", got)
+			}
+			r.configure(refusing("blue"))
+			if _, err := r.ctl.Reload(t.Context()); err != nil {
+				t.Errorf("the next reload: %v", err)
+			}
+			if s := r.Status(t.Context()); s.Generation != 2 || s.Refused != "" {
+				t.Errorf("status %+v", s)
+			}
+		})
+	}
+}
+
+func TestListsAreReadAgainWhenTheyChange(t *testing.T) {
+	conf := strings.Replace(refusing("red"), `values = ["red"]`, `values = ["file:DIR/words"]`, 1)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "words"), []byte("red\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, strings.ReplaceAll(conf, "DIR/words", dir+"/words"))
+	if got := send(t, r.connect("unix:DIR/m.sock"), "red"); got == "" {
+		t.Error("red passes")
+	}
+	r.configure("half-written") // is not read: only lists are
+
+	if err := os.WriteFile(filepath.Join(dir, "new"), []byte("# colours\nblue\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "new"), filepath.Join(dir, "words")); err != nil {
+		t.Fatal(err)
+	}
+	r.log.await(t, "generation=2")
+	if got := send(t, r.connect("unix:DIR/m.sock"), "blue"); got == "" {
+		t.Error("blue passes")
+	}
+
+	if err := os.Remove(filepath.Join(dir, "words")); err != nil {
+		t.Fatal(err)
+	}
+	r.log.await(t, "configuration refused, the one before stays")
+	if got := send(t, r.connect("unix:DIR/m.sock"), "blue"); got == "" {
+		t.Error("blue passes without the list")
+	}
+
+	if err := os.WriteFile(filepath.Join(dir, "words"), []byte("green\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.log.await(t, "generation=3")
+	if got := send(t, r.connect("unix:DIR/m.sock"), "green"); got == "" {
+		t.Error("green passes")
+	}
+}
+
+func TestDrain(t *testing.T) {
+	r := start(t, refusing("red"))
+	s := r.connect("unix:DIR/m.sock")
+	ctx := t.Context()
+	if out, err := s.Mail(ctx, "<a@example.com>"); err != nil || out.Verdict != mta.Continue {
+		t.Fatalf("%v, %v", out, err)
+	}
+	if err := r.ctl.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	r.log.await(t, "msg=stopping")
+	s.Rcpt(ctx, "<b@example.com>")
+	s.Data(ctx)
+	res, err := s.Message(ctx, []byte("Subject: red\r\n\r\nbody\r\n"))
+	if err != nil || res.Reply == nil || res.Reply.Code != 550 {
+		t.Errorf("the running message: %+v, %v", res, err)
+	}
+	select {
+	case err := <-r.done:
+		r.done <- err
+	case <-time.After(20 * time.Second):
+		t.Fatal("it does not stop")
+	}
+	if _, err := os.Stat(r.path("m.sock")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+	if _, err := os.Stat(r.path("control.sock")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the control socket is left behind: %v", err)
+	}
+}
+
+// Whoever floods the control socket holds up himself: the flood waits, and mail goes on.
+func TestControlSocketFlooded(t *testing.T) {
+	r := start(t, refusing("red"))
+	var idle []net.Conn
+	for range 200 {
+		c, err := net.Dial("unix", r.path("control.sock"))
+		if err != nil {
+			break // the queue of the kernel is full
+		}
+		defer c.Close()
+		idle = append(idle, c)
+	}
+	for _, c := range idle[len(idle)/2:] {
+		c.SetWriteDeadline(time.Now().Add(5 * time.Millisecond))
+		io.WriteString(c, "GET /"+strings.Repeat("x", 1<<20)+" HTTP/1.1\r\n")
+	}
+	if got := send(t, r.connect("unix:DIR/m.sock"), "red"); !strings.Contains(got, "no red here") {
+		t.Errorf("answer %q", got)
+	}
+	for _, c := range idle {
+		c.Close()
+	}
+	if _, err := r.ctl.Status(t.Context()); err != nil {
+		t.Errorf("after the flood: %v", err)
+	}
+}
+
+func TestStartErrors(t *testing.T) {
+	for name, c := range map[string]struct {
+		conf string
+		want error
+	}{
+		"bad configuration": {"[[listener]]\n", daemon.ErrConfig},
+		"unknown user":      {"user = \"no-such-user\"\n" + refusing("red"), daemon.ErrConfig},
+		"no folder":         {strings.Replace(refusing("red"), "DIR/m", "DIR/none/m", 1), os.ErrNotExist},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if name == "unknown user" && os.Geteuid() != 0 {
+				t.Skip("needs root")
+			}
+			if _, err := tryStart(t, c.conf); !errors.Is(err, c.want) {
+				t.Errorf("error %v, want %v", err, c.want)
+			}
+		})
+	}
+}
