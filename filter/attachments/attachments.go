@@ -429,7 +429,7 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 	if rule, why := closed(kind, head); why != "" {
 		return append(found, finding{rule: rule, Warning: Warning{Rule: rule, Name: shown, Why: why}}), nil
 	}
-	inside, err := f.lookInto(ctx, p, shown, names, b)
+	inside, err := f.lookInto(ctx, p, shown, names, head, b)
 	return append(found, inside...), err
 }
 
@@ -450,7 +450,7 @@ func (f *finder) decided(r Rule) bool { return f.actions[r] >= slices.Max(f.acti
 var spools = sync.Pool{New: func() any { return message.NewSpool(0, "") }}
 
 // lookInto tells what an archive holds. Empty ones, as in bounces, hold nothing.
-func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, names []message.Name, b *budget) ([]finding, error) {
+func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, names []message.Name, head []byte, b *budget) ([]finding, error) {
 	if f.actions[ByMember] == Ignore && f.actions[IsEncrypted] == Ignore && f.actions[IsUnlisted] == Ignore && f.actions[IsDamaged] == Ignore {
 		return nil, nil
 	}
@@ -485,12 +485,7 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 		}
 		return err
 	}
-	head := make([]byte, headSize)
-	n, err := body.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return nil, err
-	}
-	if isMessage(all, head[:n]) {
+	if isMessage(all, head) {
 		if err := addMessage(body, ""); err != nil {
 			return nil, err
 		}
@@ -510,8 +505,7 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 		from, size int64
 	}
 	var letters []letter
-	inside := message.NewSpool(0, "")
-	defer inside.Close()
+	var inside *message.Spool
 	report, err := archive.Walk(ctx, body, name, limits, func(m archive.Member) error {
 		if m.Dir {
 			return nil
@@ -531,6 +525,9 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 		}
 		if isMessage(m.Names, head) {
 			if src := m.Content(); src != nil {
+				if inside == nil {
+					inside = message.NewSpool(0, "")
+				}
 				x := letter{memberName(m, m.Name), inside.Size(), src.Size()}
 				if _, err := io.Copy(inside, io.NewSectionReader(src, 0, x.size)); err != nil {
 					return err
@@ -540,6 +537,9 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 		}
 		return nil
 	})
+	if inside != nil {
+		defer inside.Close()
+	}
 	if err != nil {
 		return nil, err
 	}
