@@ -22,11 +22,11 @@ func (v *conversation) mail(ctx context.Context, c *milter.Mail) milter.MailRepl
 				Why: "the client is authenticated: the refusal at " + v.held.stage.String() + " does not apply"})
 		}
 	}
-	r := v.askEnvelope(ctx, milter.StageMail, func(f *Filter, t *Transaction) hook {
+	r := v.askEnvelope(ctx, milter.StageMail, func(f *Filter) envelopeHook {
 		if f.Mail == nil {
 			return nil
 		}
-		return func(ctx context.Context) (milter.Reply, error) { return reply(f.Mail(ctx, t)) }
+		return func(ctx context.Context, t *Transaction) (milter.Reply, error) { return reply(f.Mail(ctx, t)) }
 	})
 	refusal, refused := r.(*milter.Refusal)
 	switch {
@@ -48,11 +48,11 @@ func (v *conversation) rcpt(ctx context.Context, c *milter.Rcpt) milter.RcptRepl
 	v.note(milter.StageRcpt)
 	refusal := v.refusal()
 	if refusal == nil {
-		r := v.askEnvelope(ctx, milter.StageRcpt, func(f *Filter, t *Transaction) hook {
+		r := v.askEnvelope(ctx, milter.StageRcpt, func(f *Filter) envelopeHook {
 			if f.Rcpt == nil {
 				return nil
 			}
-			return func(ctx context.Context) (milter.Reply, error) { return reply(f.Rcpt(ctx, t, to)) }
+			return func(ctx context.Context, t *Transaction) (milter.Reply, error) { return reply(f.Rcpt(ctx, t, to)) }
 		})
 		refusal, _ = r.(*milter.Refusal)
 	}
@@ -70,11 +70,11 @@ func (v *conversation) rcpt(ctx context.Context, c *milter.Rcpt) milter.RcptRepl
 func (v *conversation) data(ctx context.Context) milter.DataReply {
 	v.begin()
 	v.note(milter.StageData)
-	r := v.askEnvelope(ctx, milter.StageData, func(f *Filter, t *Transaction) hook {
+	r := v.askEnvelope(ctx, milter.StageData, func(f *Filter) envelopeHook {
 		if f.Data == nil {
 			return nil
 		}
-		return func(ctx context.Context) (milter.Reply, error) { return reply(f.Data(ctx, t)) }
+		return func(ctx context.Context, t *Transaction) (milter.Reply, error) { return reply(f.Data(ctx, t)) }
 	})
 	if refusal, ok := r.(*milter.Refusal); ok {
 		return v.refuse(milter.StageData, refusal)
@@ -86,9 +86,12 @@ func (v *conversation) data(ctx context.Context) milter.DataReply {
 	return milter.Continue
 }
 
+// An envelopeHook is a filter's hook of one step, nil where it has none.
+type envelopeHook func(context.Context, *Transaction) (milter.Reply, error)
+
 // askEnvelope asks the filters about a step of the envelope. It returns a refusal
 // or milter.Discard, from the first filter that decides, or nil.
-func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, bind func(*Filter, *Transaction) hook) milter.Reply {
+func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, pick func(*Filter) envelopeHook) milter.Reply {
 	if v.refusal() != nil {
 		return nil
 	}
@@ -100,12 +103,13 @@ func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, bind fu
 		if r := v.standing[s]; r != nil {
 			return r
 		}
-		o := newOutcome(s, st)
-		h := bind(s.Filter, v.view(s, o))
+		h := pick(s.Filter)
 		if h == nil {
 			continue
 		}
-		r := v.ask(ctx, s, st, o, h)
+		o := newOutcome(s, st)
+		t := v.view(s, o)
+		r := v.ask(ctx, s, st, o, func(ctx context.Context) (milter.Reply, error) { return h(ctx, t) })
 		if done := o.done(); done.says() {
 			v.m.expl.Filters = append(v.m.expl.Filters, done)
 		}

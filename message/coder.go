@@ -23,16 +23,43 @@ type codingReader struct {
 const codeChunk = 12 << 10
 
 func (r *codingReader) Read(p []byte) (int, error) {
+	if len(p) == 0 && r.err == nil {
+		return 0, nil
+	}
+	if err := r.fill(); err != nil {
+		return 0, err
+	}
+	n := copy(p, r.out)
+	r.out = r.out[n:]
+	return n, nil
+}
+
+// WriteTo spares the buffer of [io.Copy].
+func (r *codingReader) WriteTo(w io.Writer) (n int64, err error) {
+	for {
+		if err := r.fill(); err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			return n, err
+		}
+		k, err := w.Write(r.out)
+		n += int64(k)
+		if r.out = r.out[k:]; err != nil {
+			return n, err
+		}
+	}
+}
+
+// fill waits until something is in out. Its error is that of the end.
+func (r *codingReader) fill() error {
 	for len(r.out) == 0 {
 		if r.err != nil {
 			if r.buf != nil {
 				windows.Put(r.buf)
 				r.buf = nil
 			}
-			return 0, r.err
-		}
-		if len(p) == 0 {
-			return 0, nil
+			return r.err
 		}
 		if r.buf == nil {
 			r.buf = windows.Get().(*[windowSize]byte)
@@ -47,9 +74,7 @@ func (r *codingReader) Read(p []byte) (int, error) {
 		}
 		r.err = err
 	}
-	n := copy(p, r.out)
-	r.out = r.out[n:]
-	return n, nil
+	return nil
 }
 
 // copyAll writes what r gives to w.

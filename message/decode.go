@@ -16,6 +16,21 @@ var base64Value = func() (t [256]byte) {
 	return t
 }()
 
+// base64Group is what each byte gives to the 24 bits of a group by its place in
+// it; notBase64 is set where the alphabet lacks it.
+var base64Group = func() (t [4][256]uint32) {
+	for i, v := range base64Value {
+		for place := range t {
+			if t[place][i] = notBase64; v < 64 {
+				t[place][i] = uint32(v) << (18 - 6*place)
+			}
+		}
+	}
+	return t
+}()
+
+const notBase64 = 1 << 24
+
 // A decoder undoes a transfer encoding piece by piece; it takes anything.
 type decoder interface {
 	coder
@@ -37,11 +52,11 @@ func (d *base64Decoder) append(dst, src []byte) []byte {
 	bits, n := d.bits, d.n
 	for i := 0; i < len(src); {
 		for n == 0 && i+4 <= len(src) {
-			a, b, c, e := base64Value[src[i]], base64Value[src[i+1]], base64Value[src[i+2]], base64Value[src[i+3]]
-			if a|b|c|e >= 64 {
+			g := src[i : i+4]
+			v := base64Group[0][g[0]] | base64Group[1][g[1]] | base64Group[2][g[2]] | base64Group[3][g[3]]
+			if v >= notBase64 {
 				break
 			}
-			v := uint32(a)<<18 | uint32(b)<<12 | uint32(c)<<6 | uint32(e)
 			dst = append(dst, byte(v>>16), byte(v>>8), byte(v))
 			i += 4
 		}

@@ -64,6 +64,9 @@ func (p *Part) Names() []Name {
 	}
 	count := map[string]int{}
 	field := func(f Field) {
+		if !f.isName() {
+			return
+		}
 		name := toLower(f.Name())
 		switch name {
 		case "content-type", "content-disposition":
@@ -114,6 +117,16 @@ func (p *Part) Names() []Name {
 	return slices.Clip(names)
 }
 
+// isName reports whether Names looks at a field.
+func (f Field) isName() bool {
+	for _, name := range [...]string{"Content-Type", "Content-Disposition", "Content-Name", "X-Sun-Data-Name", "Content-Description", "Content-Location"} {
+		if f.Is(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // Filename returns the name under which a client would most likely show and save
 // the part, "" for none: the filename of Content-Disposition, the name of
 // Content-Type, or that of a file that is uuencoded or in yEnc; decoded and without control characters.
@@ -127,6 +140,11 @@ func (p *Part) Filename() string {
 				return s
 			}
 		}
+	}
+	if p.uu == nil && !slices.ContainsFunc(p.Header, func(f Field) bool {
+		return f.Is("Content-Name") || f.Is("X-Sun-Data-Name") || f.holdsBareCR()
+	}) {
+		return ""
 	}
 	for _, n := range p.Names() {
 		if n.From == "content-name" || n.From == "x-sun-data-name" || n.From == "uuencode" || n.From == "yenc" {

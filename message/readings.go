@@ -72,6 +72,9 @@ func withoutComments(v string) string {
 // number is missing, or is written with zeros before it (RFC 2231 section 3), and
 // by those that join continuations as they stand.
 func stopped(parts []attr) []Param {
+	if !slices.ContainsFunc(parts, func(a attr) bool { return a.index >= 0 }) {
+		return nil
+	}
 	var (
 		names  []string
 		groups = make(map[string][]attr)
@@ -112,7 +115,7 @@ var utf16Label = regexp.MustCompile(`(?i)(^|=\?)(?:utf-?16(?:le|be)?|(?:iso-1064
 // utf16Readings returns what a value means with the bytes of UTF-16 in either
 // order: without a byte order mark some clients take the one, some the other.
 func utf16Readings(raw string) []string {
-	if !utf16Label.MatchString(raw) {
+	if strings.IndexAny(raw, "*?'") < 0 || !utf16Label.MatchString(raw) { // most have none, and that is quicker to see
 		return nil
 	}
 	var all []string
@@ -135,10 +138,10 @@ func behindCR(f Field) Header {
 	if f.eol != '\n' {
 		return nil
 	}
-	raw := bytes.ReplaceAll(f.raw, []byte("\r\n"), []byte("\n"))
-	if bytes.IndexByte(raw, '\r') < 0 {
+	if !f.holdsBareCR() {
 		return nil
 	}
+	raw := bytes.ReplaceAll(f.raw, []byte("\r\n"), []byte("\n"))
 	raw = append(bytes.ReplaceAll(raw, []byte("\r"), []byte("\n")), '\n')
 	var h Header
 	for len(raw) > 0 {
@@ -153,6 +156,19 @@ func behindCR(f Field) Header {
 		raw = raw[size:]
 	}
 	return h
+}
+
+// holdsBareCR reports whether a CR stands in the field with no LF behind it.
+func (f Field) holdsBareCR() bool {
+	for b := f.raw; ; {
+		i := bytes.IndexByte(b, '\r')
+		if i < 0 {
+			return false
+		}
+		if b = b[i+1:]; len(b) == 0 || b[0] != '\n' {
+			return true
+		}
+	}
 }
 
 // lastElement returns the last element of the path of an address, "" for one

@@ -163,3 +163,38 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	})
 }
+
+// io.Copy asks for no buffer, and gets what Read gives.
+func TestOpenedPartWritesWhatItReads(t *testing.T) {
+	for _, tt := range []struct{ encoding, body string }{
+		{"base64", strings.Repeat("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=\r\n", 3000)},
+		{"base64", ""},
+		{"quoted-printable", strings.Repeat("a=3Db =\r\n", 5000)},
+	} {
+		tree, err := Read(strings.NewReader("Content-Transfer-Encoding: "+tt.encoding+"\r\n\r\n"+tt.body), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tree.Close()
+		want, err := io.ReadAll(struct{ io.Reader }{tree.Root.Open()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		r := tree.Root.Open()
+		if _, err := io.ReadFull(r, make([]byte, min(5, len(want)))); err != nil {
+			t.Fatal(err)
+		}
+		n, err := r.(io.WriterTo).WriteTo(&got)
+		if err != nil || n != int64(got.Len()) || got.String() != string(want[min(5, len(want)):]) {
+			t.Errorf("%s: %d bytes written, %v, and %d read", tt.encoding, n, err, len(want))
+		}
+		if _, err := tree.Root.Open().(io.WriterTo).WriteTo(failingWriter{}); len(want) > 0 && err != io.ErrClosedPipe {
+			t.Errorf("%s: error = %v, want that of the writer", tt.encoding, err)
+		}
+	}
+}
+
+type failingWriter struct{}
+
+func (failingWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
