@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"gomilter": main, "brokenmilter": brokenMilter})
+	testscript.Main(m, map[string]func(){"gomilter": main, "brokenmilter": brokenMilter, "keepingmilter": keepingMilter})
 }
 
 func TestScripts(t *testing.T) {
@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			"serving": cmdServing,
 			"port":    cmdPort,
 			"smtp":    cmdSMTP,
+			"ref":     cmdRef,
 		},
 	})
 }
