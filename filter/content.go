@@ -41,14 +41,15 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 	if m.received.Body == nil && v.chain.plan.body {
 		m.received.Body = strings.NewReader("")
 	}
+	m.whole = true
 	m.expl.Size = m.received.size()
 	switch refusal := v.refusal(); {
 	case refusal != nil:
 		return v.refuse(milter.StageEnd, refusal)
 	case m.spoolErr != nil:
 		v.chain.log().Error("message cannot be stored", "conn", v.conn.ID, "queue", m.queueID, "err", m.spoolErr)
-		return v.refuse(milter.StageEnd, milter.TempFail(452, "4.3.1", "Message cannot be stored now, please try again later"))
-	case v.chain.tooManyAbandoned():
+		return v.refuse(milter.StageEnd, cannotStore)
+	case v.chain.tooMany(&v.chain.abandoned):
 		return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.2", "Too busy, please try again later"))
 	}
 	v.start(v.chain.endTimeout())
@@ -60,42 +61,10 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 		}
 	}
 	for i, s := range v.chain.plan.steps {
-		f := s.Filter
-		if f.Message == nil || v.connDone[i] || v.mailDone[i] || !s.asksOf(v.m.class) {
+		if s.Filter.Message == nil || v.connDone[i] || v.mailDone[i] || !s.asksOf(v.m.class) {
 			continue
 		}
-		o := newOutcome(s, milter.StageEnd)
-		t := v.view(s, o)
-		edits := &Edits{m: v.m, needs: f.Needs.Actions, whole: f.Needs.Body, packet: v.session.Protocol().DataSize()}
-		applies := true
-		r := v.ask(ctx, s, milter.StageEnd, o, func(ctx context.Context) (milter.Reply, error) {
-			defer edits.close()
-			if s.Applies != nil && !s.Applies(t) {
-				applies = false
-				return milter.Continue, nil
-			}
-			r, err := f.Message(ctx, t, edits)
-			if err == nil && (r == milter.EndReply(milter.Accept) || r == milter.EndReply(milter.Continue)) {
-				err = edits.prepare()
-			}
-			return r, err
-		})
-		if o.abandoned {
-			edits.end()
-		} else {
-			if !applies {
-				continue
-			}
-			if o.Edits = edits.list; edits.hold != nil && (o.Decision == "accept" || o.Decision == "continue") {
-				o.Decision = "quarantine"
-			}
-			for _, p := range v.m.rcpts {
-				if refusal := edits.refuse[p.Address]; refusal != nil {
-					o.note(fmt.Sprintf("%s refused: %s", p, refusal))
-				}
-			}
-		}
-		v.m.expl.Filters = append(v.m.expl.Filters, o.done())
+		r, edits := v.askMessage(ctx, s)
 		refusal, refused := r.(*milter.Refusal)
 		switch {
 		case r == nil: // it does not count
@@ -109,8 +78,7 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 			return v.deliver(ctx, e)
 		}
 		if err := edits.commit(); err != nil {
-			v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", m.queueID, "filter", f.Name, "err", err)
-			return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later"))
+			return v.cannotEdit(err, s.Filter.Name)
 		}
 		if refusal := v.disagree(edits.refuse); refusal != nil {
 			return v.refuse(milter.StageEnd, refusal)
@@ -122,24 +90,71 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 	return v.deliver(ctx, e)
 }
 
+// askMessage asks a filter about the whole message and takes note of what it says.
+// The reply is nil where it does not count, also where the filter does not apply.
+func (v *conversation) askMessage(ctx context.Context, s *Step) (milter.Reply, *Edits) {
+	f := s.Filter
+	o := newOutcome(s, milter.StageEnd)
+	t := v.view(s, o)
+	edits := &Edits{m: v.m, needs: f.Needs.Actions, above: v.m.above(), whole: f.Needs.Body, packet: v.session.Protocol().DataSize()}
+	applies := true
+	r := v.ask(ctx, s, milter.StageEnd, o, func(ctx context.Context) (milter.Reply, error) {
+		defer edits.close()
+		if s.Applies != nil && !s.Applies(t) {
+			applies = false
+			return milter.Continue, nil
+		}
+		r, err := f.Message(ctx, t, edits)
+		if err == nil && (r == milter.EndReply(milter.Accept) || r == milter.EndReply(milter.Continue)) {
+			err = edits.prepare()
+		}
+		return r, err
+	})
+	if o.abandoned {
+		edits.end()
+	} else {
+		if !applies {
+			return nil, nil
+		}
+		if o.Edits = edits.list; edits.hold != nil && (o.Decision == "accept" || o.Decision == "continue") {
+			o.Decision = "quarantine"
+		}
+		for _, p := range v.m.rcpts {
+			if refusal := edits.refuse[p.Address]; refusal != nil {
+				o.note(fmt.Sprintf("%s refused: %s", p, refusal))
+			}
+		}
+	}
+	v.m.expl.Filters = append(v.m.expl.Filters, o.done())
+	return r, edits
+}
+
+// cannotEdit ends a message whose edits cannot be made.
+func (v *conversation) cannotEdit(err error, by string) milter.EndReply {
+	v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", v.m.queueID, "filter", by, "err", err)
+	return v.refuse(milter.StageEnd, cannotProcess)
+}
+
 // deliver ends the message well: the MTA is told what the filters changed.
 func (v *conversation) deliver(ctx context.Context, e *milter.Edits) milter.EndReply {
 	m := v.m
-	if m.editor != nil && len(m.editor.Envelope().Rcpts) == 0 && v.chain.Originals == nil {
-		v.chain.log().Warn("message has no recipient left", "conn", v.conn.ID, "queue", m.queueID)
-	} else if m.editor != nil && len(m.editor.Envelope().Rcpts) == 0 {
-		// It goes to nobody, and nobody is told.
+	if m.editor != nil && len(m.editor.Envelope().Rcpts) == 0 {
+		// It goes to nobody, and nobody is told: somebody must be able to find it.
 		log := v.chain.log().With("conn", v.conn.ID, "queue", m.queueID)
 		kept, err := m.keep(ctx, v.conn, quarantine.Entry{Filter: "chain", Reason: "no recipient is left"})
+		o := Outcome{Name: "chain", Stage: milter.StageEnd.String(), Decision: "continue", Why: "no recipient is left"}
 		if err != nil {
 			log.Error("message without recipients cannot be kept", "err", err)
-			return v.refuse(milter.StageEnd, milter.TempFail(452, "4.3.1", "Message cannot be stored now, please try again later"))
+			o.Decision, o.Failed = "tempfail", err.Error()
+			m.expl.Filters = append(m.expl.Filters, o)
+			return v.refuse(milter.StageEnd, cannotStore)
 		}
 		log.Warn("message has no recipient left", "kept", kept.Ref)
+		m.expl.Filters = append(m.expl.Filters, o)
+		m.expl.kept(kept.Ref)
 	}
 	if err := m.send(e, v.session.MTA()); err != nil {
-		v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", m.queueID, "err", err)
-		return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later"))
+		return v.cannotEdit(err, "chain")
 	}
 	m.expl.Verdict, m.expl.Quarantine = "accept", m.quarantine
 	v.finish(milter.StageEnd)

@@ -16,9 +16,10 @@ type conversation struct {
 	chain    *Chain
 	session  *milter.Session
 	conn     *Connection
-	m        *mail // nil between messages
-	sent     *mail // whose new body may still be on its way
-	deadline time.Time
+	m        *mail                     // nil between messages
+	sent     *mail                     // whose new body may still be on its way
+	deadline time.Time                 // of the hooks of this stage
+	spare    time.Duration             // what those in report mode have left of it
 	held     *hold                     // at connect or HELO
 	failure  *milter.Refusal           // of a filter that failed there: AUTH does not cancel it
 	standing map[*Step]*milter.Refusal // from HELO, told at MAIL
@@ -46,9 +47,6 @@ func (v *conversation) refusal() *milter.Refusal {
 	}
 	return v.m.held
 }
-
-// start sets the time that the hooks of a stage have.
-func (v *conversation) start(d time.Duration) { v.deadline = time.Now().Add(d) }
 
 // begin starts a message, by MAIL or by the first step that the MTA sends of one.
 func (v *conversation) begin() {
@@ -114,9 +112,10 @@ func (v *conversation) leave() {
 	old.shared = true
 	v.m = &mail{chain: old.chain, class: old.class, user: old.user, queueID: old.queueID, macros: maps.Clone(old.macros),
 		from: old.from, rcpts: slices.Clone(old.rcpts), facts: old.facts.clone(), editor: old.editor, before: old.before,
-		spoolErr: old.spoolErr, expl: old.expl, exempt: old.exempt, held: old.held, quarantine: old.quarantine,
+		whole: old.whole, spoolErr: old.spoolErr, expl: old.expl, exempt: old.exempt, held: old.held, quarantine: old.quarantine,
 		received: Message{Header: slices.Clone(old.received.Header), Body: old.received.Body, options: old.received.options}}
 	v.m.kept.Store(old.kept.Load())
+	v.m.unkept.Store(old.unkept.Load())
 	if v.m.now = &v.m.received; old.now != &old.received {
 		v.m.now = &Message{Header: slices.Clone(old.now.Header), Body: old.now.Body, options: old.now.options}
 	}
@@ -154,6 +153,12 @@ func (v *conversation) ask(ctx context.Context, s *Step, st milter.Stage, o *Out
 		o.abandoned = true // its notes are the hook's
 	}
 	o.MS = float64(time.Since(began).Microseconds()) / 1000
+	if v.m != nil && v.m.unkept.Swap(false) {
+		if fail == nil {
+			fail = &Failure{Filter: s.Filter.Name, Stage: st, Err: errUnkept}
+		}
+		fail.unkept = true
+	}
 	if fail != nil {
 		return v.failed(ctx, s, o, fail)
 	}
@@ -178,12 +183,24 @@ type failedReply struct{ milter.EndReply }
 
 // failed returns what a failure means for the message.
 func (v *conversation) failed(ctx context.Context, s *Step, o *Outcome, fail *Failure) milter.Reply {
-	v.chain.log().Error("filter failed", "conn", v.conn.ID, "filter", fail.Filter, "stage", fail.Stage, "err", fail.Err, "stack", fail.Stack)
-	o.Decision, o.Failed = "failed", fail.Err.Error()
-	if s.Mode == Report {
-		return nil
+	log := v.chain.log().With("conn", v.conn.ID)
+	if v.m != nil {
+		log = log.With("queue", v.m.queueID, "ref", v.m.expl.Ref)
 	}
-	if !fail.uncalled && v.keepFailed(ctx, fail, s.OnRepeat) {
+	log.Error("filter failed", "filter", fail.Filter, "stage", fail.Stage, "err", fail.Err, "stack", fail.Stack)
+	if v.chain.OnFailure != nil {
+		v.chain.OnFailure(fail)
+	}
+	o.Decision, o.Failed = "failed", fail.Err.Error()
+	switch {
+	case s.Mode == Report:
+		return nil
+	case fail.unkept:
+		return cannotStore
+	case fail.uncalled: // whatever OnError says: it would say so of each message
+		return cannotProcess
+	}
+	if v.keepFailed(ctx, fail, o) {
 		switch s.OnRepeat {
 		case RepeatQuarantine:
 			reason := "filter " + fail.Filter + " failed on it again and again"
@@ -201,8 +218,14 @@ func (v *conversation) failed(ctx context.Context, s *Step, o *Outcome, fail *Fa
 	case ErrorSkip:
 		return nil
 	}
-	return milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later")
+	return cannotProcess
 }
+
+// What the client is told where it is not to blame.
+var (
+	cannotProcess = milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later")
+	cannotStore   = milter.TempFail(452, "4.3.1", "Message cannot be stored now, please try again later")
+)
 
 // refuse ends the message with a refusal, which carries the reference.
 func (v *conversation) refuse(st milter.Stage, r *milter.Refusal) *milter.Refusal {
@@ -268,7 +291,7 @@ func (v *conversation) abort(context.Context) {
 
 func (v *conversation) close() {
 	if v.m != nil {
-		v.abort(nil)
+		v.abort(context.Background())
 	}
 	v.drop(&v.sent)
 }

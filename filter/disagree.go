@@ -14,20 +14,27 @@ func (v *conversation) disagree(refuse map[string]*milter.Refusal) *milter.Refus
 		return nil
 	}
 	m := v.m
-	m.edit()
+	left := make(map[string]bool) // those whom it would go to
+	for _, r := range m.edit().Envelope().Rcpts {
+		left[r.Address] = true
+	}
+	all := len(left)
 	var strictest, last *milter.Refusal
 	var dropped []Path
-	left := 0
 	for _, p := range m.rcpts {
+		addr, _ := edit.ParseAddress(p.Raw)
 		r := refuse[p.Address]
-		if r == nil {
-			left++
+		if r == nil || !left[addr] { // nobody that it would go to
 			continue
 		}
+		delete(left, addr)
 		dropped = append(dropped, p)
 		if last = r; strictest == nil || strictest.Temporary() && !r.Temporary() {
 			strictest = r
 		}
+	}
+	if len(dropped) == 0 {
+		return nil
 	}
 	note := func(format string, args ...any) {
 		m.expl.Filters[len(m.expl.Filters)-1].note(fmt.Sprintf(format, args...))
@@ -39,22 +46,22 @@ func (v *conversation) disagree(refuse map[string]*milter.Refusal) *milter.Refus
 			}
 		}
 	}
-	if left == 0 {
+	if len(left) == 0 {
 		tell()
 		return last
 	}
 	switch v.chain.Disagree {
 	case Lenient:
-		note("refused for %d of %d recipients, and delivered to all", len(dropped), len(m.rcpts))
+		note("refused for %d of %d recipients, and delivered to all", len(dropped), all)
 		return nil
 	case TempFailAll:
-		note("refused for %d of %d recipients", len(dropped), len(m.rcpts))
+		note("refused for %d of %d recipients", len(dropped), all)
 		return milter.TempFail(451, "4.7.1", "Recipients want different things of this message, please try again later")
 	case DropRefused:
 		for _, p := range dropped {
 			x := edit.Edit{Action: edit.DeleteRcpt, Address: p.Raw}
 			if err := m.edit().Apply(x); err != nil {
-				return milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later")
+				return cannotProcess
 			}
 			note("%s dropped", p)
 		}
@@ -68,6 +75,6 @@ func (v *conversation) disagree(refuse map[string]*milter.Refusal) *milter.Refus
 		m.rcpts = kept
 		return nil
 	}
-	note("refused for %d of %d recipients", len(dropped), len(m.rcpts))
+	note("refused for %d of %d recipients", len(dropped), all)
 	return strictest
 }

@@ -54,7 +54,7 @@ func (v *conversation) helo(ctx context.Context, name []byte) milter.HeloReply {
 }
 
 // maxEarly bounds what the explanations of a connection's messages tell of connect
-// and HELO, which a client may repeat for ever.
+// and HELO, which a client may repeat for ever. What decides is told all the same.
 const maxEarly = 50
 
 // askEarly asks the filters about the connection; it returns a refusal to be told
@@ -82,7 +82,18 @@ func (v *conversation) askEarly(ctx context.Context, st milter.Stage, bind func(
 			o.note("refusals at " + st.String() + " do not apply to submission")
 			refused = false
 		}
-		if done := o.done(); done.says() && len(v.early) < maxEarly {
+		var decides bool
+		switch {
+		case r == acceptAll:
+			decides = v.pass == 0 && len(v.early) < 2*maxEarly
+		case refused && v.chain.Immediate, r == milter.Reply(milter.AcceptConnection):
+			decides = true
+		case refused && failed:
+			decides = v.failure == nil
+		case refused:
+			decides = v.held == nil
+		}
+		if done := o.done(); done.says() && (decides || len(v.early) < maxEarly) {
 			v.early = append(v.early, done)
 		}
 		switch {

@@ -29,6 +29,7 @@ import (
 type Edits struct {
 	m      *mail
 	needs  milter.Actions
+	above  int // how many fields stand above the MTA's own Received field
 	packet int // the most bytes that the MTA takes in one edit
 	size   int // of those queued
 	mu     sync.Mutex
@@ -152,7 +153,7 @@ func (e *Edits) Tree() (*message.Tree, error) {
 		return nil, err
 	}
 	if !e.whole {
-		return nil, ErrNeeds
+		return nil, errNeedsBody
 	}
 	if e.tree == nil {
 		t, err := e.m.now.read()
@@ -211,9 +212,19 @@ func (e *Edits) allowed(need milter.Actions) error {
 		return milter.ErrEnded
 	}
 	if missing := need &^ e.needs; missing != 0 {
-		return fmt.Errorf("%w: %v is not among the filter's Needs", milter.ErrNotGranted, missing)
+		return fmt.Errorf("%w: %s is not among the Actions of the filter's Needs", milter.ErrNotGranted, actionName(missing))
 	}
 	return nil
+}
+
+// actionName returns the name of a kind of edit in Go, and that of the protocol.
+func actionName(a milter.Actions) string {
+	names := map[milter.Actions]string{
+		milter.CanAddHeaders: "CanAddHeaders", milter.CanChangeHeaders: "CanChangeHeaders", milter.CanChangeBody: "CanChangeBody",
+		milter.CanAddRcpt: "CanAddRcpt", milter.CanAddRcptParams: "CanAddRcptParams", milter.CanDeleteRcpt: "CanDeleteRcpt",
+		milter.CanChangeFrom: "CanChangeFrom", milter.CanQuarantine: "CanQuarantine",
+	}
+	return fmt.Sprintf("milter.%s (%v)", names[a], a)
 }
 
 // end makes every later call return milter.ErrEnded. The tree stays with the hook
@@ -244,7 +255,7 @@ func (e *Edits) prepare() error {
 	e.newBody = m.now.Body
 	if t := e.tree; t != nil {
 		if t.HeaderEdited() {
-			e.list = append(e.list, edit.DiffHeader(edit.Postfix, m.now.Header, t.Header(), 0)...)
+			e.list = append(e.list, edit.DiffShown(m.now.Header, t.Header(), e.above)...)
 		}
 		if t.BodyEdited() {
 			if err := e.readBody(t.Body()); err != nil {
@@ -346,6 +357,14 @@ func (e *Edits) commit() error {
 	m.old = append(m.old, m.now)
 	m.now = &Message{Header: ed.Header(), Body: e.newBody, options: m.now.options}
 	return nil
+}
+
+// above returns how many fields filters have put above the MTA's own Received field.
+func (m *mail) above() int {
+	if m.editor == nil {
+		return 0
+	}
+	return m.editor.AboveOwn()
 }
 
 // edit returns the editor of the message, whose ways are Postfix's.

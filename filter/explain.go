@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/internal/edit"
@@ -39,7 +40,8 @@ type Explanation struct {
 	// something to say.
 	Filters []Outcome `json:"filters"`
 
-	// Kept is the reference of the original, where a filter kept it.
+	// Kept is the reference of the original, where a filter kept it, or the chain did
+	// because a filter failed or no recipient was left.
 	Kept string `json:"kept,omitempty"`
 
 	// Size is that of the message as received, in bytes.
@@ -75,6 +77,7 @@ type Outcome struct {
 	Failed   string      `json:"failed,omitempty"`
 	Reply    *Reply      `json:"reply,omitempty"`
 	Edits    []edit.Edit `json:"edits,omitempty"`
+	Kept     string      `json:"kept,omitempty"` // the original, beside which the stack of the failure is
 	MS       float64     `json:"ms"`
 
 	abandoned bool // what the hook notes is its own
@@ -96,7 +99,7 @@ func (o *Outcome) done() Outcome {
 	if !o.abandoned {
 		return *o
 	}
-	return Outcome{Name: o.Name, Stage: o.Stage, Report: o.Report, Decision: o.Decision, Failed: o.Failed, MS: o.MS}
+	return Outcome{Name: o.Name, Stage: o.Stage, Report: o.Report, Decision: o.Decision, Failed: o.Failed, Kept: o.Kept, MS: o.MS}
 }
 
 // says reports whether there is more to tell than that the filter was asked.
@@ -104,6 +107,13 @@ func (o *Outcome) says() bool { return o.Decision != "continue" || o.Why != "" |
 
 func newReply(r *milter.Refusal) *Reply {
 	return &Reply{Code: r.Code(), Enhanced: r.Enhanced(), Text: r.Lines()}
+}
+
+// kept notes an original that the chain kept.
+func (e *Explanation) kept(ref string) {
+	if e.Kept == "" {
+		e.Kept = ref
+	}
 }
 
 // String returns the explanation as JSON.
@@ -136,12 +146,55 @@ func (e *Explanation) LogValue() slog.Value {
 	if e.Kept != "" {
 		attrs = append(attrs, slog.String("kept", e.Kept))
 	}
+	var said loggedOutcomes
 	for _, f := range e.Filters {
-		if f.Decision != "continue" || f.Why != "" || len(f.Edits) > 0 {
-			attrs = append(attrs, slog.Group(f.Name, slog.String("decision", f.Decision), slog.String("why", f.Why+f.Failed), slog.Int("edits", len(f.Edits)), slog.Bool("report", f.Report)))
+		if f.says() {
+			said = append(said, loggedOutcome{f.Name, f.Stage, f.Decision, f.Report, f.Why, f.Failed, f.Kept, len(f.Edits)})
 		}
 	}
+	if said != nil {
+		attrs = append(attrs, slog.Any("filters", said))
+	}
 	return slog.GroupValue(attrs...)
+}
+
+// A loggedOutcome is what the log tells of an Outcome.
+type loggedOutcome struct {
+	Name     string `json:"name"`
+	Stage    string `json:"stage"`
+	Decision string `json:"decision"`
+	Report   bool   `json:"report,omitempty"`
+	Why      string `json:"why,omitempty"`
+	Failed   string `json:"failed,omitempty"`
+	Kept     string `json:"kept,omitempty"`
+	Edits    int    `json:"edits,omitempty"`
+}
+
+// loggedOutcomes are a list, since a filter may have something to say at several
+// stages, and of several recipients.
+type loggedOutcomes []loggedOutcome
+
+// String returns the outcomes as logs in text have them.
+func (l loggedOutcomes) String() string {
+	var b strings.Builder
+	for i, o := range l {
+		if i > 0 {
+			b.WriteString(" | ")
+		}
+		fmt.Fprintf(&b, "%s at %s: %s", o.Name, o.Stage, o.Decision)
+		if o.Report {
+			b.WriteString(" in report mode")
+		}
+		if o.Edits > 0 {
+			fmt.Fprintf(&b, ", %d edits", o.Edits)
+		}
+		for _, s := range []struct{ key, value string }{{"why", o.Why}, {"failed", o.Failed}, {"kept", o.Kept}} {
+			if s.value != "" {
+				fmt.Fprintf(&b, ", %s: %s", s.key, s.value)
+			}
+		}
+	}
+	return b.String()
 }
 
 // refLetters are those that are not taken for others.
@@ -156,7 +209,11 @@ func newRef() string {
 	return string(b[:])
 }
 
-// withRef returns a refusal whose text ends with the reference.
+// maxReplyLine is how long a line of a reply may be; milter cuts longer ones in two.
+const maxReplyLine = 490
+
+// withRef returns a refusal whose text ends with the reference. A last line that has
+// no room for it is shortened.
 func withRef(r *milter.Refusal, ref string) *milter.Refusal {
 	lines := r.Lines()
 	code, enhanced := r.Code(), r.Enhanced()
@@ -167,7 +224,16 @@ func withRef(r *milter.Refusal, ref string) *milter.Refusal {
 		}
 	}
 	last := len(lines) - 1
-	lines[last] = strings.TrimRight(lines[last], " ") + " (ref " + ref + ")"
+	text, end := strings.TrimRight(lines[last], " "), " (ref "+ref+")"
+	if room := max(0, maxReplyLine-len(end)); len(text) > room {
+		const mark = "..."
+		n := max(0, room-len(mark))
+		for n > 0 && !utf8.RuneStart(text[n]) {
+			n--
+		}
+		text = strings.TrimRight(text[:n], " ") + mark
+	}
+	lines[last] = text + end
 	out := milter.Reject
 	if r.Temporary() {
 		out = milter.TempFail
@@ -175,5 +241,5 @@ func withRef(r *milter.Refusal, ref string) *milter.Refusal {
 	if x := out(code, enhanced, lines...); x.Err() == nil {
 		return x
 	}
-	return r // 32 lines are full
+	return r // a NewRef that returns what no reply may hold
 }

@@ -13,13 +13,13 @@ type facts struct {
 	m  map[reflect.Type]any
 }
 
-func (f *facts) set(v any) {
+func (f *facts) set(t reflect.Type, v any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.m == nil {
 		f.m = make(map[reflect.Type]any)
 	}
-	f.m[reflect.TypeOf(v)] = v
+	f.m[t] = v
 }
 
 func (f *facts) get(t reflect.Type) (any, bool) {
@@ -44,7 +44,7 @@ func (t *Transaction) held() *facts { return t.m.facts }
 
 // Tell leaves a fact for the filters that come later, in place of one of the same
 // type. Its type is best a struct of its own, in a package that both import.
-func Tell[T any](h Holder, fact T) { h.held().set(fact) }
+func Tell[T any](h Holder, fact T) { h.held().set(reflect.TypeFor[T](), fact) }
 
 // Told returns the fact of a type and whether there is one. A Transaction has
 // those of its Connection too.
@@ -53,8 +53,6 @@ func Told[T any](h Holder) (fact T, ok bool) {
 	if t, isT := h.(*Transaction); !ok && isT {
 		v, ok = t.Connection.facts.get(reflect.TypeFor[T]())
 	}
-	if !ok {
-		return fact, false
-	}
-	return v.(T), true
+	fact, _ = v.(T) // a nil interface stays one
+	return fact, ok
 }

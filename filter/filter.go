@@ -49,6 +49,25 @@ type Filter struct {
 	Message func(context.Context, *Transaction, *Edits) (milter.EndReply, error)
 }
 
+// has reports whether the filter has a hook of a stage.
+func (f *Filter) has(st milter.Stage) bool {
+	switch st {
+	case milter.StageConnect:
+		return f.Connect != nil
+	case milter.StageHelo:
+		return f.Helo != nil
+	case milter.StageMail:
+		return f.Mail != nil
+	case milter.StageRcpt:
+		return f.Rcpt != nil
+	case milter.StageData:
+		return f.Data != nil
+	case milter.StageEnd:
+		return f.Message != nil
+	}
+	return false
+}
+
 // A Kind is what a filter is for.
 type Kind uint8
 

@@ -22,7 +22,7 @@ func (c *Chain) planPass() {
 func (v *conversation) passes(ctx context.Context) (refusal *milter.Refusal, over bool) {
 	o := newOutcome(passStep, milter.StageEnd)
 	t := v.view(passStep, o)
-	edits := &Edits{m: v.m, needs: passStep.Filter.Needs.Actions, whole: true, packet: v.session.Protocol().DataSize()}
+	edits := &Edits{m: v.m, needs: passStep.Filter.Needs.Actions, above: v.m.above(), whole: true, packet: v.session.Protocol().DataSize()}
 	r := v.ask(ctx, passStep, milter.StageEnd, o, func(ctx context.Context) (milter.Reply, error) {
 		defer edits.close()
 		why, err := v.chain.Pass(ctx, t, edits)
@@ -51,7 +51,7 @@ func (v *conversation) passes(ctx context.Context) (refusal *milter.Refusal, ove
 	}
 	if err := edits.commit(); err != nil {
 		v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", v.m.queueID, "filter", o.Name, "err", err)
-		return milter.TempFail(451, "4.3.0", "Message cannot be processed now, please try again later"), true
+		return cannotProcess, true
 	}
 	return nil, r == milter.Reply(milter.Accept)
 }

@@ -24,14 +24,16 @@ var (
 	ErrNoReply = errors.New("hook returned no reply")
 )
 
-// A Failure is a hook that failed.
+// A Failure is a hook that failed; [Chain.OnFailure] is told of it.
 type Failure struct {
 	Filter string
 	Stage  milter.Stage
+	Report bool // the filter is in report mode
 	Err    error
 	Stack  string // of a panic
 
 	uncalled bool // the hook never ran
+	unkept   bool // it asked in vain for the original to be kept
 }
 
 // Error says which filter failed, where and why.
@@ -45,18 +47,50 @@ func (f *Failure) Unwrap() error { return f.Err }
 // grace is what a hook has left to return after its context ended.
 const grace = 500 * time.Millisecond
 
-// run calls one hook in a goroutine of its own, so that one that hangs can be left
-// behind: then what it was given is its own from now on.
-func (v *conversation) run(ctx context.Context, s *Step, st milter.Stage, hook func(context.Context) (milter.Reply, error)) (milter.Reply, *Failure) {
+// start sets the time that the hooks of a stage have.
+func (v *conversation) start(d time.Duration) {
+	v.deadline, v.spare = time.Now().Add(d), d/4
+}
+
+// limit returns how long a hook may take. A filter that names no time leaves half of
+// the stage's to those behind it, and all filters in report mode have a quarter of
+// it together: one that hangs shall not keep the others from being asked.
+func (v *conversation) limit(s *Step, st milter.Stage) time.Duration {
 	left := time.Until(v.deadline)
+	switch {
+	case s.Mode == Report:
+		left = min(left, v.spare)
+	case s.Timeout == 0 && s != v.chain.plan.last[st]:
+		left /= 2
+	}
 	if s.Timeout > 0 {
 		left = min(left, s.Timeout)
 	}
+	return left
+}
+
+// run calls one hook in a goroutine of its own, so that one that hangs can be left
+// behind: then what it was given is its own from now on.
+func (v *conversation) run(ctx context.Context, s *Step, st milter.Stage, hook func(context.Context) (milter.Reply, error)) (milter.Reply, *Failure) {
+	left := v.limit(s, st)
+	fail := func(err error) *Failure {
+		return &Failure{Filter: s.Filter.Name, Stage: st, Report: s.Mode == Report, Err: err}
+	}
+	count := v.chain.count(s.Mode)
+	var never error
 	switch {
 	case left <= 0: // the filters before took it all
-		return nil, &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrTime, uncalled: true}
-	case v.chain.tooManyAbandoned():
-		return nil, &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrBusy, uncalled: true}
+		never = ErrTime
+	case v.chain.tooMany(count):
+		never = ErrBusy
+	}
+	if never != nil {
+		f := fail(never)
+		f.uncalled = true
+		return nil, f
+	}
+	if s.Mode == Report {
+		defer func(began time.Time) { v.spare -= time.Since(began) }(time.Now())
 	}
 	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
@@ -65,17 +99,16 @@ func (v *conversation) run(ctx context.Context, s *Step, st milter.Stage, hook f
 		fail  *Failure
 	}
 	done := make(chan result, 1)
-	chain := v.chain
 	var state atomic.Int32 // running, returned or abandoned
 	go func() {
-		r := result{fail: &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrPanic}}
+		r := result{fail: fail(ErrPanic)}
 		defer func() {
 			if p := recover(); p != nil {
 				r.fail.Err, r.fail.Stack = fmt.Errorf("%w: %v", ErrPanic, p), string(debug.Stack())
 			}
 			done <- r
 			if !state.CompareAndSwap(running, returned) {
-				chain.abandoned.Add(-1)
+				count.Add(-1)
 			}
 		}()
 		reply, err := hook(ctx)
@@ -98,14 +131,14 @@ func (v *conversation) run(ctx context.Context, s *Step, st milter.Stage, hook f
 		return r.reply, r.fail
 	case <-late.C:
 	}
-	chain.abandoned.Add(1)
+	count.Add(1)
 	if !state.CompareAndSwap(running, abandoned) {
-		chain.abandoned.Add(-1)
+		count.Add(-1)
 		r := <-done
 		return r.reply, r.fail
 	}
 	v.leave()
-	return nil, &Failure{Filter: s.Filter.Name, Stage: st, Err: ErrTime}
+	return nil, fail(ErrTime)
 }
 
 // What becomes of a hook's goroutine.

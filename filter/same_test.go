@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/mta"
+	"github.com/gomilter/gomilter/quarantine"
 	"pgregory.net/rapid"
 )
 
@@ -107,7 +109,7 @@ func (s script) server() *milter.Server {
 			Helo:    func(context.Context, []byte) milter.HeloReply { return say[milter.HeloReply](s.helo) },
 			Mail:    func(context.Context, *milter.Mail) milter.MailReply { return say[milter.MailReply](s.mail) },
 			Rcpt: func(_ context.Context, r *milter.Rcpt) milter.RcptReply {
-				return say[milter.RcptReply](s.rcpt[r.Local()[0]-'a'])
+				return say[milter.RcptReply](s.rcpt[(r.Local()[0]|' ')-'a'])
 			},
 			Data:   func(context.Context) milter.DataReply { return say[milter.DataReply](s.data) },
 			Header: func(context.Context, *milter.Header) milter.HeaderReply { return milter.Continue },
@@ -139,7 +141,7 @@ func (s script) filter(name string) *filter.Filter {
 			return say[milter.MailReply](s.mail), nil
 		},
 		Rcpt: func(_ context.Context, _ *filter.Transaction, to filter.Path) (milter.RcptReply, error) {
-			return say[milter.RcptReply](s.rcpt[to.Local[0]-'a']), nil
+			return say[milter.RcptReply](s.rcpt[(to.Local[0]|' ')-'a']), nil
 		},
 		Data: func(context.Context, *filter.Transaction) (milter.DataReply, error) {
 			return say[milter.DataReply](s.data), nil
@@ -155,9 +157,10 @@ func (s script) filter(name string) *filter.Filter {
 	}
 }
 
-// chain makes one milter of several scripts.
-func chainOf(scripts []script) *milter.Server {
-	c := &filter.Chain{Immediate: true, Explain: func(*filter.Explanation) {}}
+// chain makes one milter of several scripts. It keeps what is left without recipients,
+// which separate milters do not have to.
+func chainOf(originals *quarantine.Store, scripts []script) *milter.Server {
+	c := &filter.Chain{Immediate: true, Originals: originals, Explain: func(*filter.Explanation) {}}
 	for i, s := range scripts {
 		c.Steps = append(c.Steps, filter.Step{Filter: s.filter(fmt.Sprint("f", i))})
 	}
@@ -214,6 +217,16 @@ var aScript = rapid.Custom(func(t *rapid.T) script {
 	return s
 })
 
+// someRcpts are those of a client, who may name one twice.
+var someRcpts = rapid.Custom(func(t *rapid.T) []string {
+	rcpts := []string{"<a@example.net>", "<b@example.net>", "<c@example.net>"}
+	more := rapid.SampledFrom([]string{"", "", "<a@example.net>", "<b@example.net>", "<A@example.net>"}).Draw(t, "once more")
+	if more != "" {
+		rcpts = slices.Insert(rcpts, rapid.IntRange(0, len(rcpts)).Draw(t, "place"), more)
+	}
+	return rcpts
+})
+
 const aMessage = "X-A: one\r\nSubject: hello\r\nX-A:two\r\nx-a:  three\r\nX-B: folded\r\n\tline\r\nReceived: from elsewhere\r\nTo: b@example.net\r\nX-A: four\r\n\r\nbody\r\n"
 
 var ref = regexp.MustCompile(` \(ref [2-9a-z]{10}\)`)
@@ -241,16 +254,18 @@ func seen(r *mta.Result) string {
 // A chain gives what its filters give as separate milters of Postfix: the same
 // replies and the same message.
 func TestChainIsTheSameAsSeparateMilters(t *testing.T) {
+	originals := openStore(t, quarantine.Options{})
 	rapid.Check(t, func(t *rapid.T) {
+		rcpts := someRcpts.Draw(t, "recipients")
 		scripts := rapid.SliceOfN(aScript, 1, 4).Draw(t, "scripts")
 		var results [2]string
-		for i, servers := range [][]*milter.Server{serversOf(scripts), {chainOf(scripts)}} {
+		for i, servers := range [][]*milter.Server{serversOf(scripts), {chainOf(originals, scripts)}} {
 			client := &mta.Client{Profile: mta.Postfix, Received: true, QueueID: func() string { return "Q" }, Hostname: "mx.example.net",
 				Now: func() time.Time { return time.Unix(1e9, 0) }}
 			stop := attach(t, client, servers)
 			r, err := client.Send(context.Background(), mta.Mail{
 				Conn: mta.Conn{Name: "client.example", Addr: netip.MustParseAddrPort("192.0.2.1:25")}, Helo: "client.example",
-				From: "<sender@example.com>", Rcpts: []string{"<a@example.net>", "<b@example.net>", "<c@example.net>"}, Data: []byte(aMessage),
+				From: "<sender@example.com>", Rcpts: rcpts, Data: []byte(aMessage),
 			})
 			stop()
 			if err != nil {

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -40,7 +41,9 @@ type mail struct {
 	spools     []*message.Spool
 	spoolErr   error
 	quarantine *string
+	whole      bool                   // header and body are there
 	kept       atomic.Pointer[string] // reference of the original
+	unkept     atomic.Bool            // the running hook asked in vain for it to be kept
 	held       *milter.Refusal        // at MAIL, told at RCPT
 	exempt     bool                   // authenticated: what was held at connect and HELO does not apply
 	sending    bool                   // the new body is on its way
@@ -95,27 +98,38 @@ func (t *Transaction) From() Path { return t.m.from }
 // The slice is not to be changed.
 func (t *Transaction) Rcpts() []Path { return t.m.rcpts }
 
-// ErrNeeds is returned by [Message.Tree] to a filter whose Needs do not name the
-// body.
-var ErrNeeds = errors.New("filter: the filter's Needs do not name the body")
+// ErrNeeds is in the errors of what a filter asks for that its Needs do not name.
+var ErrNeeds = errors.New("filter: the filter's Needs do not name what it asks for")
+
+var (
+	errNeedsBody      = fmt.Errorf("%w: Body", ErrNeeds)
+	errNeedsOriginals = fmt.Errorf("%w: Originals", ErrNeeds)
+)
+
+// ErrEarly is returned by [Message.Tree] and [Transaction.Keep] before the Message
+// hooks: the message is not there yet.
+var ErrEarly = errors.New("filter: the message is there in Message hooks only")
 
 // Received returns the message as it was received, whatever was edited since, as
-// far as the filter's Needs name it.
+// far as the filter's Needs name it. It is empty before the Message hooks.
 func (t *Transaction) Received() *Message { return t.needed(&t.m.received) }
 
 // Message returns the message as the filters before left it, as far as the filter's
-// Needs name it.
+// Needs name it. It is empty before the Message hooks.
 func (t *Transaction) Message() *Message { return t.needed(t.m.now) }
 
 // needed returns what the filter said it needs, whatever others do: its author
 // shall see what is missing, and not when the chain is another.
 func (t *Transaction) needed(m *Message) *Message {
-	if t.needs.Body {
+	if t.needs.Body && t.m.whole {
 		return m
 	}
-	part := &Message{err: ErrNeeds}
+	part := &Message{err: errNeedsBody}
 	part.once.Do(func() {})
-	if t.needs.Header {
+	switch {
+	case !t.m.whole:
+		part.err = ErrEarly
+	case t.needs.Header:
 		part.Header = m.Header
 	}
 	return part
@@ -142,7 +156,8 @@ type Message struct {
 
 // Tree returns the message's MIME structure, which is read once for all filters. It
 // belongs to the chain: it is neither to be closed nor to be edited (see
-// [Edits.Tree]). The error is ErrNeeds, or one of reading what was spooled to disk.
+// [Edits.Tree]). The error wraps ErrNeeds or ErrEarly, or is one of reading what was
+// spooled to disk.
 func (m *Message) Tree() (*message.Tree, error) {
 	m.once.Do(func() { m.tree, m.err = m.read() })
 	return m.tree, m.err
