@@ -269,6 +269,7 @@ func (c *Chain) Check() error {
 // A plan is what follows from the steps for every connection.
 type plan struct {
 	steps  []*Step // those that are asked
+	pass   *Step   // Chain.Pass, nil for none
 	hooks  struct{ connect, helo, mail, rcpt, data, message bool }
 	last   [milter.StageEnd + 1]*Step // the last one that decides, by stage
 	header bool

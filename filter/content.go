@@ -53,9 +53,9 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 		return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.2", "Too busy, please try again later"))
 	}
 	v.start(v.chain.endTimeout())
-	if v.chain.Pass != nil {
+	if v.chain.plan.pass != nil {
 		if refusal, over := v.passes(ctx); refusal != nil {
-			return v.refuse(milter.StageEnd, refusal)
+			return refusal
 		} else if over {
 			return v.deliver(ctx, e)
 		}

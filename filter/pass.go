@@ -6,52 +6,42 @@ import (
 	"github.com/gomilter/gomilter"
 )
 
-// passStep stands for Chain.Pass where a filter is asked.
-var passStep = &Step{Filter: &Filter{Name: "pass", Needs: Needs{Header: true, Body: true, Actions: milter.CanChangeHeaders}}}
-
-// planPass takes what Chain.Pass needs into the plan.
+// planPass takes Chain.Pass into the plan: what it needs is that of a filter.
 func (c *Chain) planPass() {
-	if c.Pass != nil {
-		c.plan.body = true
-		c.plan.edits |= passStep.Filter.Needs.Actions
+	if c.Pass == nil {
+		return
 	}
+	needs := Needs{Header: true, Body: true, Actions: milter.CanChangeHeaders}
+	c.plan.pass = &Step{Filter: &Filter{Name: "pass", Needs: needs, Message: c.pass}}
+	c.plan.body = true
+	c.plan.edits |= needs.Actions
+}
+
+func (c *Chain) pass(ctx context.Context, t *Transaction, e *Edits) (milter.EndReply, error) {
+	why, err := c.Pass(ctx, t, e)
+	switch {
+	case err != nil:
+		return nil, err
+	case why == "":
+		return milter.Continue, nil
+	}
+	t.Explain(why)
+	return milter.Accept, nil
 }
 
 // passes asks Chain.Pass. A refusal ends the message; over says that no filter is
 // to be asked.
-func (v *conversation) passes(ctx context.Context) (refusal *milter.Refusal, over bool) {
-	o := newOutcome(passStep, milter.StageEnd)
-	t := v.view(passStep, o)
-	edits := &Edits{m: v.m, needs: passStep.Filter.Needs.Actions, above: v.m.above(), whole: true, packet: v.session.Protocol().DataSize()}
-	r := v.ask(ctx, passStep, milter.StageEnd, o, func(ctx context.Context) (milter.Reply, error) {
-		defer edits.close()
-		why, err := v.chain.Pass(ctx, t, edits)
-		if err == nil {
-			err = edits.prepare()
-		}
-		if err != nil {
-			return nil, err
-		}
-		if why == "" {
-			return milter.Continue, nil
-		}
-		t.Explain(why)
-		return milter.Accept, nil
-	})
-	if o.abandoned {
-		edits.end()
-	} else {
-		o.Edits = edits.list
+func (v *conversation) passes(ctx context.Context) (refusal milter.EndReply, over bool) {
+	s := v.chain.plan.pass
+	r, edits := v.askMessage(ctx, s)
+	if told := v.m.expl.Filters; !told[len(told)-1].says() {
+		v.m.expl.Filters = told[:len(told)-1] // of nearly all messages there is nothing to tell
 	}
-	if done := o.done(); done.says() {
-		v.m.expl.Filters = append(v.m.expl.Filters, done)
-	}
-	if refusal, refused := r.(*milter.Refusal); refused {
-		return refusal, true
+	if r, refused := r.(*milter.Refusal); refused {
+		return v.refuse(milter.StageEnd, r), true
 	}
 	if err := edits.commit(); err != nil {
-		v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", v.m.queueID, "filter", o.Name, "err", err)
-		return cannotProcess, true
+		return v.cannotEdit(err, s.Filter.Name), true
 	}
 	return nil, r == milter.Reply(milter.Accept)
 }
