@@ -1,0 +1,62 @@
+package doctor_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gomilter/gomilter/internal/doctor"
+	"github.com/gomilter/gomilter/internal/wire"
+)
+
+// show prints what an admin has to do.
+func show(findings []doctor.Finding) {
+	for _, f := range findings {
+		fmt.Printf("%v: %s\n", f.Severity, f.What)
+		for _, fix := range f.Fixes {
+			fmt.Println(fix.File, fix.Lines)
+		}
+	}
+}
+
+func ExamplePostfix() {
+	macros := doctor.DefaultMacros()
+	macros[wire.StageConnect] = append(macros[wire.StageConnect], "{client_addr}")
+	findings, err := doctor.Postfix(context.Background(),
+		doctor.PostfixOptions{ConfigDir: "/etc/postfix", Postconf: "/nonexistent/postconf"},
+		doctor.Filter{Sockets: []string{"unix:/var/spool/postfix/gomilter/gomilter.sock"}, Macros: macros})
+	if err != nil {
+		fmt.Println("nothing can be found out:", err)
+		return
+	}
+	show(findings)
+	// Output: nothing can be found out: doctor: fork/exec /nonexistent/postconf: no such file or directory
+}
+
+func ExampleSendmail() {
+	findings, err := doctor.Sendmail(context.Background(),
+		doctor.SendmailOptions{CF: "/etc/mail/sendmail.cf", Sendmail: "/nonexistent/sendmail"},
+		doctor.Filter{Sockets: []string{"unix:/run/gomilter/gomilter.sock"}, Group: "smmsp", Mode: 0o660})
+	if err != nil {
+		fmt.Println("nothing can be found out:", err)
+		return
+	}
+	show(findings)
+	// Output: nothing can be found out: doctor: fork/exec /nonexistent/sendmail: no such file or directory
+}
+
+func ExampleFinding() {
+	show([]doctor.Finding{{Severity: doctor.Warning, Code: "fail-open", What: "milter_default_action is accept",
+		Fixes: []doctor.Fix{{File: "/etc/postfix/main.cf", Lines: []string{"milter_default_action = tempfail"}}}}})
+	// Output:
+	// warning: milter_default_action is accept
+	// /etc/postfix/main.cf [milter_default_action = tempfail]
+}
+
+func ExampleSeverity() {
+	var worst doctor.Severity
+	for _, s := range []doctor.Severity{doctor.Note, doctor.Error, doctor.Warning} {
+		worst = max(worst, s)
+	}
+	fmt.Println(worst)
+	// Output: error
+}

@@ -1,0 +1,7 @@
+//go:build unix
+
+package doctor
+
+import "syscall"
+
+var errRefused error = syscall.ECONNREFUSED

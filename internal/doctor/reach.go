@@ -1,0 +1,224 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+)
+
+const maxLinks = 40 // symbolic links on the way to a file, as Linux follows
+
+// A visit is a directory on the way to a file, or the file itself.
+type visit struct {
+	path string
+	node node
+}
+
+// visits returns the directories that are searched on the way from root to path,
+// root included, with links followed, and path itself at the end. path begins at
+// the root of the machine; absolute links lead to root, as in a chroot. When
+// something is missing, the error is fs.ErrNotExist and what was found before it
+// is returned.
+func visits(h host, root, path string) (list []visit, err error) {
+	rel, err := filepath.Rel(root, path)
+	if err != nil || !filepath.IsLocal(rel) {
+		return nil, fmt.Errorf("%s is not below %s", path, root)
+	}
+	at := root
+	rest := strings.Split(filepath.ToSlash(rel), "/")
+	n, err := h.lstat(at)
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, visit{at, n})
+	for links := 0; len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		switch name {
+		case "", ".":
+			continue
+		case "..":
+			if at != root {
+				at = filepath.Dir(at)
+			}
+			continue
+		}
+		next := filepath.Join(at, name)
+		n, err := h.lstat(next)
+		if err != nil {
+			return list, err
+		}
+		if n.mode&fs.ModeSymlink == 0 {
+			at = next
+			list = append(list, visit{at, n})
+			continue
+		}
+		if links++; links > maxLinks {
+			return list, fmt.Errorf("%s: too many symbolic links", path)
+		}
+		target, err := h.readlink(next)
+		if err != nil {
+			return list, err
+		}
+		if filepath.IsAbs(target) {
+			at = root
+		}
+		rest = append(strings.Split(filepath.ToSlash(target), "/"), rest...)
+	}
+	return list, nil
+}
+
+// realPath returns a path without symbolic links, as far as it exists.
+func realPath(h host, path string) string {
+	dir, err := visits(h, "/", filepath.Dir(path))
+	if err != nil || len(dir) == 0 {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir[len(dir)-1].path, filepath.Base(path))
+}
+
+// reach finds what keeps a user from a unix socket. root is "/" or the directory
+// the MTA is chrooted in; mta names the MTA in messages. want is what the user
+// needs of the socket, in the bits of "others".
+func reach(ctx context.Context, h host, f Filter, ep endpoint, root string, who account, mta string, want fs.FileMode) []Finding {
+	list, err := visits(h, root, ep.path)
+	var out []Finding
+	socketThere := err == nil
+	dirs := list
+	if socketThere {
+		dirs = list[:len(list)-1]
+	}
+	for i, d := range dirs {
+		if !d.node.mode.IsDir() {
+			return append(out, Finding{Severity: Error, Code: "socket-absent",
+				What: fmt.Sprintf("%s, on the way to the socket %s, is no directory", d.path, ep.path),
+				Why:  mta + " cannot connect, and treats all mail as its failure policy says."})
+		}
+		if who.may(d.node, 1) {
+			continue
+		}
+		fix := run("chmod o+x " + quote(d.path))
+		if i == len(dirs)-1 { // the socket's own directory may well belong to the MTA's group
+			fix = run(groupCommands(d, who, "g+x")...)
+		}
+		out = append(out, Finding{Severity: Error, Code: "permission",
+			What: fmt.Sprintf("user %s, as whom %s connects, may not search the directory %s (%v, user %d, group %d)",
+				who.name, mta, d.path, d.node.mode, d.node.uid, d.node.gid),
+			Why:   "The connection fails with \"Permission denied\", and mail is treated as the failure policy says.",
+			Fixes: fix})
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return append(out, cannotSee(ep.path, err))
+	case err != nil:
+		return append(append(out, absent(f, ep, who)...), willReach(h, f, ep, who, mta, want)...)
+	}
+	sock := list[len(list)-1]
+	if sock.node.mode&fs.ModeSocket == 0 {
+		return append(out, Finding{Severity: Error, Code: "socket-absent",
+			What: fmt.Sprintf("%s is no socket (%v)", sock.path, sock.node.mode),
+			Why:  mta + " cannot connect, and treats all mail as its failure policy says; gomilter does not remove what is no socket.",
+		})
+	}
+	if !who.may(sock.node, want) {
+		out = append(out, Finding{Severity: Error, Code: "permission",
+			What: fmt.Sprintf("user %s, as whom %s connects, may not write to the socket %s (%v, user %d, group %d)",
+				who.name, mta, sock.path, sock.node.mode, sock.node.uid, sock.node.gid),
+			Why:   "The connection fails with \"Permission denied\"; let gomilter make the socket so for good, with --mode 0660 and --group of a group the user is in.",
+			Fixes: run(groupCommands(sock, who, "g+rw")...)})
+	}
+	return append(out, listens(ctx, h, ep)...)
+}
+
+// groupCommands gives a user's group a permission.
+func groupCommands(v visit, who account, perm string) []string {
+	if v.node.uid == who.uid {
+		return []string{"chmod " + strings.Replace(perm, "g", "u", 1) + " " + quote(v.path)}
+	}
+	for _, g := range who.groups {
+		if g == v.node.gid {
+			return []string{"chmod " + perm + " " + quote(v.path)}
+		}
+	}
+	return []string{"chgrp " + quote(who.group) + " " + quote(v.path), "chmod " + perm + " " + quote(v.path)}
+}
+
+// absent tells of a socket that does not exist.
+func absent(f Filter, ep endpoint, who account) []Finding {
+	command := "gomilter serve --socket " + quote(ep.spec)
+	if f.User != "" {
+		command += " --user " + quote(f.User)
+	}
+	switch {
+	case f.Group != "":
+		command += " --mode 0660 --group " + quote(f.Group)
+	case who.uid != 0:
+		command += " --mode 0660 --group " + quote(who.group)
+	}
+	return []Finding{{Severity: Error, Code: "socket-absent",
+		What:  fmt.Sprintf("there is no socket %s", ep.path),
+		Why:   "The filter does not run, or listens elsewhere; mail is treated as the MTA's failure policy says.",
+		Fixes: run(command)}}
+}
+
+// willReach judges a socket that is not there yet by what is known of it.
+func willReach(h host, f Filter, ep endpoint, who account, mta string, want fs.FileMode) []Finding {
+	if f.Mode == 0 || f.User == "" && f.Group == "" {
+		return nil
+	}
+	n := node{mode: f.Mode, uid: -1, gid: -1}
+	owner := f.User
+	if owner == "" {
+		owner = "root"
+	}
+	if a, err := h.account(owner); err == nil {
+		n.uid, n.gid = a.uid, a.gid
+	}
+	if f.Group != "" {
+		gid, err := h.group(f.Group)
+		if err != nil {
+			return []Finding{{Severity: Error, Code: "permission",
+				What: fmt.Sprintf("the socket %s is to belong to the group %s, which does not exist", ep.path, shown(f.Group)),
+				Why:  "gomilter will not start.", Fixes: run("groupadd --system " + quote(f.Group))}}
+		}
+		n.gid = gid
+	}
+	if who.may(n, want) {
+		return nil
+	}
+	return []Finding{{Severity: Error, Code: "permission",
+		What: fmt.Sprintf("user %s, as whom %s connects, will not be able to write to the socket %s (%v, user %s, group %s)",
+			who.name, mta, ep.path, f.Mode, f.User, f.Group),
+		Why:   "The connection will fail with \"Permission denied\".",
+		Fixes: run("gomilter serve --socket " + quote(ep.spec) + " --mode 0660 --group " + quote(who.group))}}
+}
+
+// listens tries to connect.
+func listens(ctx context.Context, h host, ep endpoint) []Finding {
+	network, address := ep.dial()
+	err := h.dial(ctx, network, address)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrPermission):
+		return []Finding{cannotSee(address, err)}
+	case isRefused(err):
+		return []Finding{{Severity: Error, Code: "nobody-listens",
+			What:  fmt.Sprintf("nobody listens at %s", address),
+			Why:   "The filter does not run; mail is treated as the MTA's failure policy says.",
+			Fixes: run("systemctl restart gomilter")}}
+	}
+	return []Finding{{Severity: Error, Code: "nobody-listens",
+		What:  fmt.Sprintf("no connection to %s: %v", address, err),
+		Why:   "The filter cannot be reached from here; mail is treated as the MTA's failure policy says.",
+		Fixes: run("systemctl restart gomilter")}}
+}
+
+func cannotSee(what string, err error) Finding {
+	return Finding{Severity: Note, Code: "not-checked",
+		What: fmt.Sprintf("%s could not be looked at: %v", what, err),
+		Why:  "Only root sees all that the MTA sees; run this as root for a full answer."}
+}
