@@ -38,6 +38,7 @@ var ranks = map[string]int{
 	"internal/release":   3,
 	"internal/hostile":   3,
 
+	"internal/doctor":         4,
 	"internal/peertest/cases": 4,
 
 	// The samples' filters stand below the programs that run them.

@@ -18,6 +18,7 @@ type cli struct {
 	MTA     mtaCmd     `cmd:"" name:"mta" help:"Be the MTA: put a message, or what comes by SMTP, through milters."`
 	Bench   benchCmd   `cmd:"" help:"Load a milter and measure it."`
 	Config  configCmd  `cmd:"" help:"Print the lines that attach a milter to an MTA."`
+	Doctor  doctorCmd  `cmd:"" help:"Find out why an MTA does not use a milter as it should."`
 	Kept    keptCmd    `cmd:"" help:"List, read, release and purge originals."`
 	Demo    demoCmd    `cmd:"" help:"Watch real messages go by SMTP through a filter into a Maildir."`
 	Version versionCmd `cmd:"" help:"Print the version."`
