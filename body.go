@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 
 	"github.com/gomilter/gomilter/internal/wire"
 )
@@ -66,6 +67,9 @@ type bodyWriter struct {
 	failed error // of writing to the MTA
 }
 
+// chunks are buffers to read bodies into.
+var chunks = sync.Pool{New: func() any { return new([wire.ChunkSize]byte) }}
+
 func newBodyWriter(c *conn, final []byte) *bodyWriter {
 	return &bodyWriter{c: c, last: -1, final: final}
 }
@@ -83,7 +87,9 @@ func (w *bodyWriter) copyFrom(body io.Reader) (err error) {
 	if to, ok := body.(io.WriterTo); ok {
 		_, err = to.WriteTo(w)
 	} else {
-		err = w.readFrom(body)
+		buf := chunks.Get().(*[wire.ChunkSize]byte)
+		defer chunks.Put(buf)
+		err = w.readFrom(body, buf[:0])
 	}
 	if err != nil {
 		return err
@@ -122,8 +128,9 @@ func (w *bodyWriter) gather(p []byte) error {
 	return nil
 }
 
-func (w *bodyWriter) readFrom(r io.Reader) error {
-	w.small = make([]byte, 0, wire.ChunkSize)
+// readFrom reads into buf, which is in use until close.
+func (w *bodyWriter) readFrom(r io.Reader, buf []byte) error {
+	w.small = buf
 	nothing := 0
 	for {
 		k, err := r.Read(w.small[len(w.small):cap(w.small)])

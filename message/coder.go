@@ -14,13 +14,18 @@ type codingReader struct {
 	coder coder
 	done  func() // nil, or called once at the end
 
-	buf *[windowSize]byte // pooled: the first part is read into, the rest written
-	out []byte            // not yet read
-	err error
+	begun bool
+	buf   *[windowSize]byte // pooled: the first part is read into, the rest written
+	out   []byte            // not yet read
+	err   error
 }
 
 // codeChunk leaves room for what quoted-printable makes of it.
 const codeChunk = 12 << 10
+
+// headChunk is what is coded first. Who wants no more than the first bytes never
+// comes to the end, where a pooled buffer is given back, and so gets a small one.
+const headChunk = 5 << 10
 
 func (r *codingReader) Read(p []byte) (int, error) {
 	if len(p) == 0 && r.err == nil {
@@ -36,6 +41,7 @@ func (r *codingReader) Read(p []byte) (int, error) {
 
 // WriteTo spares the buffer of [io.Copy].
 func (r *codingReader) WriteTo(w io.Writer) (n int64, err error) {
+	r.begun = true
 	for {
 		if err := r.fill(); err != nil {
 			if err == io.EOF {
@@ -61,11 +67,19 @@ func (r *codingReader) fill() error {
 			}
 			return r.err
 		}
-		if r.buf == nil {
-			r.buf = windows.Get().(*[windowSize]byte)
+		var in, out []byte
+		if !r.begun {
+			r.begun = true
+			buf := make([]byte, 2*headChunk)
+			in, out = buf[:headChunk], buf[headChunk:headChunk]
+		} else {
+			if r.buf == nil {
+				r.buf = windows.Get().(*[windowSize]byte)
+			}
+			in, out = r.buf[:codeChunk], r.buf[codeChunk:codeChunk]
 		}
-		n, err := r.src.Read(r.buf[:codeChunk])
-		r.out = r.coder.append(r.buf[codeChunk:codeChunk], r.buf[:n])
+		n, err := r.src.Read(in)
+		r.out = r.coder.append(out, in[:n])
 		if err == io.EOF {
 			r.out = r.coder.finish(r.out)
 			if r.done != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"io"
 	"mime/quotedprintable"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -192,6 +193,32 @@ func TestOpenedPartWritesWhatItReads(t *testing.T) {
 		if _, err := tree.Root.Open().(io.WriterTo).WriteTo(failingWriter{}); len(want) > 0 && err != io.ErrClosedPipe {
 			t.Errorf("%s: error = %v, want that of the writer", tt.encoding, err)
 		}
+	}
+}
+
+// Who reads the first bytes only holds no large buffer, of which there is no end to
+// give it back at.
+func TestHeadOfAPartTakesLittle(t *testing.T) {
+	if raceEnabled {
+		t.Skip("pools drop buffers under the race detector")
+	}
+	tree, err := Read(strings.NewReader("Content-Transfer-Encoding: base64\r\n\r\n"+strings.Repeat("QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=\r\n", 3000)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
+	const times = 200
+	head := make([]byte, 3072)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range times {
+		if _, err := io.ReadFull(tree.Root.Open(), head); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / times; each > 16<<10 {
+		t.Errorf("the first %d bytes take %d bytes of memory", len(head), each)
 	}
 }
 
