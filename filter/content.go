@@ -18,6 +18,9 @@ func (v *conversation) header(_ context.Context, h *milter.Header) milter.Header
 	if v.session.Protocol()&milter.ProtocolLeadingSpace == 0 {
 		value = " " + value // what the MTA took away, most likely
 	}
+	if v.m.received.Header == nil {
+		v.m.received.Header = make(message.Header, 0, 16) // most have fewer fields
+	}
 	v.m.received.Header = append(v.m.received.Header, message.NewField(h.Name(), value, "\r\n"))
 	return milter.Continue
 }
