@@ -1,6 +1,7 @@
 // Package peertest runs foreign mail programs for tests: real Sendmail and
 // Postfix with filters in front and a recording SMTP server behind, OpenDKIM,
-// a C filter on libmilter, and OpenDKIM's miltertest.
+// a C filter on libmilter, OpenDKIM's miltertest, and the scanners clamd, spamd and
+// rspamd.
 //
 // Everything runs out of a directory of the test, on loopback, on free ports; no
 // service of the machine is used or touched. Programs are stopped by their

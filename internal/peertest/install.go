@@ -66,9 +66,24 @@ var installScript string
 //go:embed testdata/peershim.c
 var shimSource string
 
+//go:embed scanners.sh
+var scannersScript string
+
 // wantStamp is what install.sh leaves when it is through.
 func wantStamp() string {
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(prefix()+"\n"+installScript+shimSource)))[:32]
+}
+
+// needScanners fails the test unless scanners.sh has installed what is there now.
+func needScanners(t testing.TB) {
+	t.Helper()
+	want := fmt.Sprintf("%x", sha256.Sum256([]byte(prefix()+"\n"+scannersScript)))[:32]
+	stamp, _ := os.ReadFile(installed(".stamp-scanners"))
+	if _, err := user.Lookup(postfixUser); err != nil || strings.TrimSpace(string(stamp)) != want || os.Geteuid() != 0 {
+		t.Fatalf("peertest: the scanners are not installed in %s by this version of scanners.sh, or this is not root\n"+
+			"Install them as root with: make peers (or internal/peertest/install.sh)\n"+
+			"To leave them out, run the tests without -tags peers.", prefix())
+	}
 }
 
 func isFile(path string) bool {

@@ -1,6 +1,7 @@
 #!/bin/bash
 # install.sh puts the foreign programs that tests with the build tag "peers" run
-# on this machine: Sendmail, Postfix, OpenDKIM, miltertest, libmilter. Debian 12.
+# on this machine: Sendmail, Postfix, OpenDKIM, miltertest, libmilter, and by
+# scanners.sh clamd, spamd and rspamd. Debian 12.
 #
 #   internal/peertest/install.sh            install what is missing, say what is there
 #   GOMILTER_PEERS=/dir .../install.sh      unpack below /dir, not /opt/gomilter-peers
@@ -144,3 +145,7 @@ printf '%-11s %s\n' prefix "$prefix" \
 for p in libmilter1.0.1 miltertest swaks python3-milter; do
 	printf '%-11s %s\n' "${p%%[0-9].*}" "$(dpkg-query -W -f '${Version}' $p)"
 done
+
+# ---- scanners
+
+GOMILTER_PEERS=$prefix "$here/scanners.sh"
