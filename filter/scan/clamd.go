@@ -73,7 +73,7 @@ func sendStream(c net.Conn, r *letterReader) error {
 }
 
 // readClamd reads an answer up to its NUL.
-func readClamd(c net.Conn, max int64) (string, error) {
+func readClamd(c io.Reader, max int64) (string, error) {
 	answer, err := bufio.NewReader(io.LimitReader(c, max)).ReadString(0)
 	switch {
 	case err == io.EOF && int64(len(answer)) >= max:

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/textproto"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/scan"
 	"github.com/gomilter/gomilter/miltertest"
+	"github.com/gomilter/gomilter/mta"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -275,4 +277,9 @@ func diff(t testing.TB, what string, want, got any) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("%s (-want +got):\n%s", what, d)
 	}
+}
+
+// v6Client is a client by IPv6.
+func v6Client() mta.Conn {
+	return mta.Conn{Name: "client.example", Addr: netip.MustParseAddrPort("[2001:db8::25]:40025")}
 }

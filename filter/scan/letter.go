@@ -80,6 +80,32 @@ func (r *letterReader) blame(err error) error {
 	return err
 }
 
+// A line is an end of a connection that remembers how it broke, which package http
+// hides, and hides the ReadFrom of connections, which takes a buffer of its own.
+type line struct {
+	io.Reader
+	io.Writer
+	err error
+}
+
+// Read reads from the Reader.
+func (l *line) Read(p []byte) (int, error) {
+	n, err := l.Reader.Read(p)
+	if err != nil {
+		l.err = err
+	}
+	return n, err
+}
+
+// Write writes to the Writer.
+func (l *line) Write(p []byte) (int, error) {
+	n, err := l.Writer.Write(p)
+	if err != nil {
+		l.err = err
+	}
+	return n, err
+}
+
 // received returns a Received field as Postfix would write it, from what the MTA
 // says of the client. Nothing in it is as the client wrote it but for letters that
 // can do no harm. There is none where the client's address is not known.

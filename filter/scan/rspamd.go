@@ -54,10 +54,14 @@ func (s rspamd) scan(c net.Conn, l *letter, max int64) (verdict, error) {
 	set("TLS-Cipher", l.cipher)
 	r := l.open()
 	req.Body, req.ContentLength = io.NopCloser(r), l.size()
-	w := bufio.NewWriterSize(onlyWriter{c}, chunk)
+	out := &line{Writer: c}
+	w := bufio.NewWriterSize(out, chunk)
 	sendErr := req.Write(w)
 	if sendErr == nil {
 		sendErr = w.Flush()
+	}
+	if out.err != nil {
+		sendErr = out.err
 	}
 	if sendErr = r.blame(sendErr); sendErr != nil {
 		if _, ours := errors.AsType[*letterError](sendErr); ours {
@@ -85,7 +89,8 @@ func clean(s string) string {
 
 // readHTTP returns the body of a response that says 200.
 func readHTTP(r io.Reader, req *http.Request, max int64) ([]byte, error) {
-	limited := &io.LimitedReader{R: r, N: max}
+	in := &line{Reader: r}
+	limited := &io.LimitedReader{R: in, N: max}
 	resp, err := http.ReadResponse(bufio.NewReader(limited), req)
 	var body []byte
 	if err == nil {
@@ -98,15 +103,12 @@ func readHTTP(r io.Reader, req *http.Request, max int64) ([]byte, error) {
 	switch {
 	case err != nil && limited.N == 0:
 		return nil, fmt.Errorf("%w: it is longer than %d bytes", errAnswer, max)
+	case err != nil && in.err != nil && in.err != io.EOF:
+		return nil, in.err
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		return nil, fmt.Errorf("the connection was closed in the middle of an answer: %w", io.ErrUnexpectedEOF)
-	case err != nil && !isTimeout(err) && resp == nil:
-		if _, broken := errors.AsType[*net.OpError](err); broken {
-			return nil, err
-		}
-		return nil, fmt.Errorf("%w: %q", errAnswer, show(err.Error(), 120))
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("%w: %q", errAnswer, show(err.Error(), 120))
 	case resp.StatusCode == http.StatusRequestEntityTooLarge:
 		return nil, errTooLarge
 	case resp.StatusCode != http.StatusOK:
@@ -134,17 +136,20 @@ var actions = map[string]Action{
 // spamActions are advised about spam.
 var spamActions = []string{"add header", "rewrite subject", "quarantine", "reject", "discard"}
 
+// An rspamdAnswer is what we read of an answer.
+type rspamdAnswer struct {
+	Score    *float64 `json:"score"`
+	Required *float64 `json:"required_score"`
+	Action   string   `json:"action"`
+	Symbols  map[string]struct {
+		Score float64 `json:"score"`
+	} `json:"symbols"`
+	Messages json.RawMessage `json:"messages"`
+	Milter   json.RawMessage `json:"milter"`
+}
+
 func (s rspamd) parse(body []byte) (v verdict, err error) {
-	var a struct {
-		Score    *float64 `json:"score"`
-		Required *float64 `json:"required_score"`
-		Action   string   `json:"action"`
-		Symbols  map[string]struct {
-			Score float64 `json:"score"`
-		} `json:"symbols"`
-		Messages json.RawMessage `json:"messages"`
-		Milter   json.RawMessage `json:"milter"`
-	}
+	var a rspamdAnswer
 	if err := json.Unmarshal(body, &a); err != nil {
 		return v, fmt.Errorf("%w: %q", errAnswer, show(err.Error(), 120))
 	}

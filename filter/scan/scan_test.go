@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/scan"
 	"github.com/gomilter/gomilter/miltertest"
-	"github.com/gomilter/gomilter/mta"
 )
 
 func filterMessage(f func(*filter.Transaction)) func(context.Context, *filter.Transaction, *filter.Edits) (milter.EndReply, error) {
@@ -147,7 +145,7 @@ func TestFacts(t *testing.T) {
 // What each scanner is told, byte for byte.
 func TestRequests(t *testing.T) {
 	macros := map[string]string{"auth_authen": "joe", "auth_type": "plain"}
-	client := mta.Conn{Name: "mail.example.org", Addr: netip.MustParseAddrPort("[2001:db8::25]:40025")}
+	client := v6Client()
 	mail := miltertest.Mail{Conn: &client, Helo: "he(lo) x", From: "<ann@example.org> SIZE=100", Rcpts: []string{"<b@example.net>", "<c@example.net>"}, Macros: macros}
 	const text = "From:a\r\n\tb\r\nSubject:  x\r\n\r\n.one\r\ngr\xfc\xdfe\r\n"
 	for _, tt := range []struct {
@@ -157,10 +155,10 @@ func TestRequests(t *testing.T) {
 	}{
 		{scan.Options{Scanner: scan.Clamd}, clean, "From:a\r\n\tb\r\nSubject:  x\r\n\r\n.one\r\ngr\xfc\xdfe\r\n"},
 		{scan.Options{Scanner: scan.Spamd, User: "joe"}, spamdSays("False ; 0 / 5", ""), "SYMBOLS SPAMC/1.5\r\nUser: joe\r\n\r\n" +
-			"Received: from he?lo??x (mail.example.org [IPv6:2001:db8::25])\r\n\tby mta.example (gomilter) with ESMTPA id QUEUE\r\n\t(envelope-from <ann@example.org>);\r\n\tDATE\r\n" +
+			"Received: from he?lo??x (client.example [IPv6:2001:db8::25])\r\n\tby mta.example (gomilter) with ESMTPA id QUEUE\r\n\t(envelope-from <ann@example.org>);\r\n\tDATE\r\n" +
 			"From:a\r\n\tb\r\nSubject:  x\r\n\r\n.one\r\ngr\xfc\xdfe\r\n"},
 		{scan.Options{Scanner: scan.Rspamd, Password: "secret"}, rspamdSays(`{"score":0,"action":"no action"}`), "POST /checkv2\r\n" +
-			"From: <ann@example.org>\r\nHelo: he(lo) x\r\nHostname: mail.example.org\r\nIp: 2001:db8::25\r\nMta-Name: mta.example\r\nMta-Tag: mta.example\r\nPassword: secret\r\nQueue-Id: QUEUE\r\n" +
+			"From: <ann@example.org>\r\nHelo: he(lo) x\r\nHostname: client.example\r\nIp: 2001:db8::25\r\nMta-Name: mta.example\r\nMta-Tag: mta.example\r\nPassword: secret\r\nQueue-Id: QUEUE\r\n" +
 			"Rcpt: <b@example.net>\r\nRcpt: <c@example.net>\r\nUser: joe\r\n\r\n" +
 			"From:a\r\n\tb\r\nSubject:  x\r\n\r\n.one\r\ngr\xfc\xdfe\r\n"},
 	} {

@@ -28,7 +28,7 @@ func (s spamd) scan(c net.Conn, l *letter, max int64) (verdict, error) {
 	r := l.open()
 	_, sendErr := c.Write(req.Bytes())
 	if sendErr == nil {
-		_, sendErr = io.CopyBuffer(onlyWriter{c}, r, make([]byte, chunk))
+		_, sendErr = io.CopyBuffer(&line{Writer: c}, r, make([]byte, chunk))
 		sendErr = r.blame(sendErr)
 	}
 	if _, ours := errors.AsType[*letterError](sendErr); ours {
@@ -38,19 +38,16 @@ func (s spamd) scan(c net.Conn, l *letter, max int64) (verdict, error) {
 	return judged(v, err, sendErr)
 }
 
-// An onlyWriter hides the ReadFrom of a connection, which would take a buffer of
-// its own.
-type onlyWriter struct{ io.Writer }
-
 // readSpamd reads an answer: a line of status, header fields, an empty line, and the
 // names in a body whose length is told.
 func readSpamd(r io.Reader, max int64) (v verdict, err error) {
 	limited := &io.LimitedReader{R: r, N: max}
 	defer func() {
-		if err == nil || limited.N > 0 {
+		if err == nil {
 			return
 		}
-		if errors.Is(err, io.ErrUnexpectedEOF) {
+		v = verdict{}
+		if limited.N == 0 && errors.Is(err, io.ErrUnexpectedEOF) {
 			err = fmt.Errorf("%w: it is longer than %d bytes", errAnswer, max)
 		}
 	}()
