@@ -133,6 +133,9 @@ func (d *Daemon) open(src *config.Source, cfg *config.Config, as *user.User) (*s
 			return err
 		}
 		if as != nil {
+			if err := next.makeFolders(as); err != nil {
+				return err
+			}
 			if err := BecomeUser(as); err != nil {
 				return fmt.Errorf("user %s: %w", cfg.User, err)
 			}

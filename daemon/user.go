@@ -1,9 +1,12 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -40,6 +43,33 @@ func BecomeUser(u *user.User) error {
 	}
 	if err := syscall.Setuid(uid); err != nil {
 		return fmt.Errorf("setuid: %w", err)
+	}
+	return nil
+}
+
+// makeFolders makes the folders that the daemon itself writes to, where they are
+// missing, for the user that it is going to be.
+func (s *setup) makeFolders(as *user.User) error {
+	folders := []string{s.config.StateDir}
+	if c := s.config.Control.Socket; c != "" {
+		folders = append(folders, filepath.Dir(c))
+	}
+	for _, dir := range folders {
+		err := os.Mkdir(dir, 0o750)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err == nil {
+			var uid, gid int
+			if uid, err = strconv.Atoi(as.Uid); err == nil {
+				if gid, err = strconv.Atoi(as.Gid); err == nil {
+					err = os.Chown(dir, uid, gid)
+				}
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("folder of user %s: %w", as.Username, err)
+		}
 	}
 	return nil
 }

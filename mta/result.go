@@ -11,7 +11,9 @@ type Edit = edit.Edit
 // An Envelope is sender and recipients, without angle brackets.
 type Envelope = edit.Envelope
 
-// A FilterEdit is an edit and the name of the filter that made it.
+// A FilterEdit is an edit and the name of the filter that made it. Values of header
+// fields are without the blank behind the colon, also where filter and MTA agreed
+// to send it.
 type FilterEdit struct {
 	Edit
 	Milter string

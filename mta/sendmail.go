@@ -535,6 +535,9 @@ func (s *Session) take(f *filter, ed *edit.Editor, e edit.Edit, size int) error 
 			return nil
 		}
 	}
+	if f.leadingSpace() {
+		e.Value = strings.TrimPrefix(e.Value, " ")
+	}
 	s.result.Edits = append(s.result.Edits, FilterEdit{e, f.name})
 	return nil
 }

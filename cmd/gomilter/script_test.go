@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each command takes a second
-			return nil
+			return writeSample(filepath.Join(env.WorkDir, "sample.toml"))
 		},
 		Condition: func(cond string) (bool, error) {
 			if cond == "root" {
@@ -42,6 +43,18 @@ func TestScripts(t *testing.T) {
 			"ref":     cmdRef,
 		},
 	})
+}
+
+// writeSample writes examples/sample.toml as it is served in a test: at s.sock, and
+// with all else beside it.
+func writeSample(path string) error {
+	b, err := os.ReadFile("../../examples/sample.toml")
+	if err != nil {
+		return err
+	}
+	conf := strings.NewReplacer("unix:/run/gomilter/gomilter.sock", "unix:"+filepath.Join(filepath.Dir(path), "s.sock"),
+		"user = \"gomilter\"", "state_dir = \"state\"\ncontrol = { socket = \"control.sock\" }").Replace(string(b))
+	return os.WriteFile(path, []byte(conf), 0o666)
 }
 
 // exits CODE program args...

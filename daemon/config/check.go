@@ -94,6 +94,11 @@ func (d *decoder) checkProcess(c *Config) {
 			}
 		}
 	}
+	if dir := c.Spool.Dir; dir != "" {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			d.bad(d.places.of("spool.dir"), "spool.dir", "there is no folder %s", dir)
+		}
+	}
 	if !d.isWrong("timeouts") {
 		d.checkTimes(c.Timeouts, "timeouts", nil)
 	}

@@ -152,6 +152,8 @@ func TestProblems(t *testing.T) {
 		{"regular expression", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'regexp'\nvalues = ['a', 'b(']\naction = 'reject'", "c.toml:9:16: filter.headers.rule[1].values[2]: error parsing regexp: missing closing ): `(?i)b(`"},
 		{"rule without an action", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'present'", `c.toml:6:18: filter.headers.rule[1].action: it has no action`},
 		{"rule with a number it does not take", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'present'\nn = 3\naction = 'note'", `c.toml:8:1: filter.headers.rule[1].match: match present takes no number`},
+		{"header rules without a rule", minimal + "[filter.headers]", `c.toml:5:9: filter.headers: it has no [[filter.headers.rule]]`},
+		{"folder that is not there", "[spool]\ndir = '/none/such'" + rest, `c.toml:2:1: spool.dir: there is no folder /none/such`},
 		{"file that is not there", minimal + "applies.from = ['file:none']", `filter.html.applies.from[1]: open `},
 		{"file that is a folder", minimal + "applies.from = ['file:.']", `filter.html.applies.from[1]: read `},
 	} {
@@ -409,6 +411,7 @@ func TestIncludes(t *testing.T) {
 	path := write(t,
 		"c.toml", "include = ['d/*.toml']\nuser = 'main'\nlog = { level = 'warn', format = 'json' }\n"+minimal+"applies.from = ['@a.org', '@b.org']",
 		"d/10.toml", "user = 'ten'\n[[listener]]\nsocket = 'inet:1@127.0.0.1'\nchain = ['html']\n",
+		"tmp/x", "",
 		"d/20.toml", "include = ['../more.toml']\nuser = 'twenty'\n[filter.html]\napplies.from = ['@c.org']\nmode = 'report'",
 		"more.toml", "log.level = 'debug'\nspool.dir = 'tmp'\n",
 		"last.toml", "user = 'last'\n")
@@ -520,7 +523,7 @@ func TestEveryKnobHasAKey(t *testing.T) {
 	c := parse(t, minimal)
 	l := &c.Listeners[0]
 	l.Submission, l.HoldRejects, l.Disagree, l.OnFault = true, false, filter.Lenient, milter.FaultReject
-	c.Spool.Dir, c.Kept.DropOldest = "/x", true
+	c.Spool.Dir, c.Kept.DropOldest = t.TempDir(), true
 	chain, err := l.NewChain(Env{Originals: new(quarantine.Store)})
 	if err != nil {
 		t.Fatal(err)
@@ -698,7 +701,7 @@ func genConfig(t *rapid.T) string {
 	line("notice", strings.ReplaceAll(str(), "{{", "{"))
 	line("applies", "{}", `{ from = ["<>", "@x.org"], class = ["internal"] }`, `{ rcpts = [] }`)
 	b.WriteString("[filter.h]\nkind = \"headers\"\n")
-	for range rapid.IntRange(0, 3).Draw(t, "rules") {
+	for range rapid.IntRange(1, 3).Draw(t, "rules") {
 		b.WriteString("[[filter.h.rule]]\nfields = [\"Subject\", \"X-*\"]\nmatch = \"contains\"\nvalues = [\"a\", " + quote("x"+strings.Trim(str(), `"`)) + "]\n")
 		line("part", `"raw"`, `"value"`)
 		line("case_sensitive", "true", "false")

@@ -428,6 +428,10 @@ func (d *decoder) strings(n *node, p *[]string, k key, path string) bool {
 			list, at = append(list, lines...), append(at, places...)
 			continue
 		}
+		if strings.ContainsRune(s, 0) {
+			d.bad(item.at, element(path, i), "it holds a NUL")
+			continue
+		}
 		list, at = append(list, s), append(at, item.at)
 	}
 	d.places.elements[path] = at

@@ -82,6 +82,27 @@ func Example() {
 	// 1000 ----------
 }
 
+// What is missing is told at once, what is wrong by Parse.
+func ExampleLoad() {
+	_, err := config.Load("/none/such.toml")
+	fmt.Println(err)
+	// Output: config: open /none/such.toml: no such file or directory
+}
+
+func ExampleImportPymilter() {
+	old := "[milter]\nsocket = inet:8892@127.0.0.1\n[defang]\nbanned_exts = exe, scr\n[greylist]\ndbfile = grey.db\n"
+	text, left, err := config.ImportPymilter(strings.NewReader(old), "pymilter.cfg")
+	if err != nil {
+		log.Fatal(err)
+	}
+	c, problems := load(string(text)).Parse()
+	if err := problems.Err(); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(c.Listeners[0].Socket, left)
+	// Output: inet:8892@127.0.0.1 [[greylist] dbfile: no greylisting yet]
+}
+
 func ExampleSource_Parse() {
 	_, problems := load(strings.Replace(text, "lottery\"", "(\"", 1) + "mach = 'glob'\n").Parse()
 	var all config.Problems = problems

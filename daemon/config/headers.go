@@ -56,6 +56,9 @@ func (r HeaderRule) rule() headers.Rule {
 }
 
 func (o *Headers) build(b *build) *filter.Filter {
+	if len(o.Rules) == 0 {
+		b.bad("", "it has no [[filter.%s.rule]]", b.filter.Name)
+	}
 	rules := make([]headers.Rule, len(o.Rules))
 	for i, r := range o.Rules {
 		rules[i] = r.rule()

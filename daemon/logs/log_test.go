@@ -67,7 +67,7 @@ func TestLinesWaitForRoomOnDisk(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if d.calls > 12 {
+		if d.calls > 15 { // the first lines may come one by one
 			t.Errorf("%d tries to write in ten seconds", d.calls)
 		}
 		d.free(1 << 20)

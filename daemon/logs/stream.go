@@ -23,11 +23,12 @@ type stream struct {
 const maxWrite = 64 << 10
 
 func (s *stream) write(lines []line) (done, lost int, err error) {
-	if n, err := s.w.Write(s.rest); err != nil {
-		s.rest = s.rest[n:]
-		return 0, 0, err
+	if len(s.rest) > 0 {
+		n, err := s.w.Write(s.rest)
+		if s.rest = s.rest[n:]; err != nil {
+			return 0, 0, err
+		}
 	}
-	s.rest = nil
 	for done < len(lines) {
 		s.buf = s.buf[:0]
 		first := done

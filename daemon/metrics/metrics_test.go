@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -436,8 +437,8 @@ func TestHTTP(t *testing.T) {
 func TestCheckThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		calls := 0
-		m := newMetrics(Options{ReadyTimeout: 3 * time.Second, Ready: []func(context.Context) error{func(context.Context) error { calls++; <-release; return nil }}})
+		var calls atomic.Int32
+		m := newMetrics(Options{ReadyTimeout: 3 * time.Second, Ready: []func(context.Context) error{func(context.Context) error { calls.Add(1); <-release; return nil }}})
 		began := time.Now()
 		var all sync.WaitGroup
 		for range 10 {
@@ -448,13 +449,13 @@ func TestCheckThatHangs(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if took := time.Since(began); took != 3*time.Second || calls != 1 {
-			t.Errorf("took %v, %d calls", took, calls)
+		if took := time.Since(began); took != 3*time.Second || calls.Load() != 1 {
+			t.Errorf("took %v, %d calls", took, calls.Load())
 		}
 		close(release)
 		synctest.Wait()
-		if got := m.notReady(context.Background()); got != nil || calls != 2 {
-			t.Errorf("once it returns: %q, %d calls", got, calls)
+		if got := m.notReady(context.Background()); got != nil || calls.Load() != 2 {
+			t.Errorf("once it returns: %q, %d calls", got, calls.Load())
 		}
 	})
 }
