@@ -1,0 +1,569 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gomilter/gomilter/address"
+	"github.com/gomilter/gomilter/filter/attachments"
+	"github.com/gomilter/gomilter/filter/headers"
+	"github.com/gomilter/gomilter/internal/wire"
+)
+
+// ImportPymilter reads a configuration of pymilter's application bms (pymilter.cfg)
+// and returns one of ours that does the same as far as there are filters for it.
+// name is what the file is called in comments. left tells each option that was not carried
+// over, or not as it stood, and why; the configuration ends with the same list.
+//
+// Values are read as bms read them: lines that are indented continue the one before, lines that
+// begin with "#" or ";" are comments, quotes are part of a value, and a file that is
+// no UTF-8 is Latin-1. Percent signs stay what they are. The error joins those of r and each line
+// that is none of an INI file.
+func ImportPymilter(r io.Reader, name string) (toml []byte, left []string, err error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("config: read %s: %w", name, err)
+	}
+	if len(data) > maxFile {
+		return nil, nil, fmt.Errorf("config: %s has more than %d bytes", name, maxFile)
+	}
+	old, err := parseINI(data, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := &importer{old: old, name: name, done: make(map[string]bool)}
+	return m.run(), m.left, nil
+}
+
+// An ini is an INI file as Python's configparser reads it.
+type ini struct {
+	sections []string // in their order
+	options  map[string][]iniOption
+	latin1   bool
+}
+
+// An iniOption is one option of a section; its name is in lower case.
+type iniOption struct {
+	name, value string
+	line        int
+}
+
+// parseINI reads an INI file. Its errors name the lines that are none.
+func parseINI(data []byte, name string) (*ini, error) {
+	f := &ini{options: make(map[string][]iniOption)}
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	text := string(data)
+	if !utf8.Valid(data) {
+		f.latin1 = true
+		runes := make([]rune, len(data))
+		for i, c := range data {
+			runes[i] = rune(c)
+		}
+		text = string(runes)
+	}
+	var errs []error
+	section, number := "", 0
+	var last *iniOption
+	for line := range strings.Lines(text) {
+		number++
+		line = strings.TrimRight(line, "\r\n")
+		trimmed := strings.TrimSpace(line)
+		switch {
+		case strings.ContainsRune(line, 0):
+			errs = append(errs, fmt.Errorf("config: %s:%d: it holds a NUL", name, number))
+			continue
+		case trimmed == "" || trimmed[0] == '#' || trimmed[0] == ';':
+			continue
+		case last != nil && (line[0] == ' ' || line[0] == '\t'):
+			last.value = strings.TrimSpace(last.value + "\n" + trimmed)
+			continue
+		case trimmed[0] == '[' && strings.Contains(trimmed, "]"):
+			section, last = trimmed[1:strings.IndexByte(trimmed, ']')], nil
+			if _, ok := f.options[section]; !ok {
+				f.sections = append(f.sections, section)
+				f.options[section] = nil
+			}
+			continue
+		}
+		i := strings.IndexAny(trimmed, "=:")
+		switch {
+		case section == "":
+			errs = append(errs, fmt.Errorf("config: %s:%d: there is no [section] above it", name, number))
+		case i <= 0:
+			errs = append(errs, fmt.Errorf("config: %s:%d: neither \"=\" nor \":\" follows the name of an option", name, number))
+		default:
+			o := iniOption{strings.ToLower(strings.TrimSpace(trimmed[:i])), strings.TrimSpace(trimmed[i+1:]), number}
+			list := slices.DeleteFunc(f.options[section], func(x iniOption) bool { return x.name == o.name })
+			f.options[section] = append(list, o) // the later wins
+			last = &f.options[section][len(list)]
+		}
+	}
+	return f, errors.Join(errs...)
+}
+
+// An importer writes a configuration.
+type importer struct {
+	old  *ini
+	name string
+	out  strings.Builder
+	done map[string]bool // options that were looked at, as "section option"
+	left []string
+}
+
+// get returns an option.
+func (m *importer) get(section, option string) (value string, ok bool) {
+	m.done[section+" "+option] = true
+	for _, from := range []string{section, "DEFAULT"} {
+		for _, o := range m.old.options[from] {
+			if o.name == option {
+				return o.value, true
+			}
+		}
+	}
+	return "", false
+}
+
+// list returns the elements of an option, none of them empty; nil where it is not there.
+func (m *importer) list(section, option string) []string {
+	value, ok := m.get(section, option)
+	if !ok {
+		return nil
+	}
+	list := []string{}
+	for s := range strings.SplitSeq(value, ",") {
+		if s = strings.TrimSpace(s); s != "" {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// yes returns an option that is true or false.
+func (m *importer) yes(section, option string, absent bool) bool {
+	value, ok := m.get(section, option)
+	if !ok {
+		return absent
+	}
+	switch strings.ToLower(value) {
+	case "yes", "on", "true", "1":
+		return true
+	case "no", "off", "false", "0":
+		return false
+	}
+	m.leave(section, option, "%q is neither yes nor no", value)
+	return absent
+}
+
+// leave notes an option that is not carried over as it stands.
+func (m *importer) leave(section, option, format string, args ...any) {
+	m.left = append(m.left, oneLine(fmt.Sprintf("[%s] %s: %s", section, option, fmt.Sprintf(format, args...))))
+}
+
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+func (m *importer) printf(format string, args ...any) { fmt.Fprintf(&m.out, format, args...) }
+
+// value writes a key.
+func (m *importer) value(key string, v any) {
+	m.printf("%s = %s\n", key, tomlValue(v))
+}
+
+func tomlValue(v any) string {
+	switch x := v.(type) {
+	case string:
+		return quote(x)
+	case []string:
+		var q []string
+		for _, s := range x {
+			q = append(q, quote(s))
+		}
+		return "[" + strings.Join(q, ", ") + "]"
+	}
+	return fmt.Sprint(v)
+}
+
+func (m *importer) run() []byte {
+	m.printf("# Made of %s, the configuration of pymilter's application bms. What has no filter yet is\n# listed at the end.\n", oneLine(m.name))
+	if m.old.latin1 {
+		m.left = append(m.left, "the file is no UTF-8, and was read as Latin-1")
+	}
+	m.milter()
+	chain := []string{"headers", "attachments", "html"}
+	if hidden := m.hidden(); hidden != nil {
+		m.listener(append(chain, "hide-path"))
+		m.filters()
+		m.hidePath(hidden)
+	} else {
+		m.listener(chain)
+		m.filters()
+	}
+	m.rest()
+	if len(m.left) > 0 {
+		m.printf("\n# Not carried over, or not as it stood:\n#\n")
+		for _, l := range m.left {
+			m.printf("#   %s\n", l)
+		}
+	}
+	return []byte(m.out.String())
+}
+
+// filters writes those that always are there.
+func (m *importer) filters() {
+	m.headers()
+	m.attachments()
+	m.html()
+}
+
+// milter writes what is for the whole process.
+func (m *importer) milter() {
+	if dir, ok := m.get("milter", "datadir"); ok {
+		if path.IsAbs(dir) {
+			m.printf("\n# datadir\n")
+			m.value("state_dir", dir)
+		} else {
+			m.leave("milter", "datadir", "%q is no path from the root on", dir)
+		}
+	}
+	internal, trusted := m.networks("internal_connect"), m.networks("trusted_relay")
+	if internal != nil || trusted != nil {
+		m.printf("\n[network]\n")
+		if internal != nil {
+			m.value("internal", internal)
+		}
+		if trusted != nil {
+			m.value("trusted_relays", trusted)
+		}
+	}
+	if dir, ok := m.get("milter", "tempdir"); ok {
+		if path.IsAbs(dir) {
+			m.printf("\n[spool] # tempdir; originals are kept in state_dir, see [kept] dir\n")
+			m.value("dir", dir)
+		} else {
+			m.leave("milter", "tempdir", "%q is no path from the root on", dir)
+		}
+	}
+}
+
+// networks returns a list of addresses as networks; nil where it is not there.
+func (m *importer) networks(option string) []string {
+	list := m.list("milter", option)
+	if list == nil {
+		return nil
+	}
+	out := []string{}
+	for _, s := range list {
+		if p, ok := globPrefix(s); ok {
+			s = p
+		}
+		p, err := parsePrefix(s)
+		if err != nil {
+			m.leave("milter", option, "%q is no network; names of hosts and other patterns have to be written as their addresses", s)
+			continue
+		}
+		if p.IsSingleIP() {
+			out = append(out, p.Addr().String())
+		} else {
+			out = append(out, p.String())
+		}
+	}
+	return out
+}
+
+// globPrefix returns the network of an IPv4 pattern whose stars come last, such as
+// "192.168.*".
+func globPrefix(s string) (string, bool) {
+	fixed, found := strings.CutSuffix(s, ".*")
+	for found {
+		var more bool
+		if fixed, more = strings.CutSuffix(fixed, ".*"); !more {
+			break
+		}
+	}
+	n := strings.Count(fixed, ".") + 1
+	if !found || n > 3 {
+		return "", false
+	}
+	a, err := netip.ParseAddr(fixed + strings.Repeat(".0", 4-n))
+	if err != nil {
+		return "", false
+	}
+	return netip.PrefixFrom(a, 8*n).String(), true
+}
+
+// listener writes the socket.
+func (m *importer) listener(chain []string) {
+	socket, ok := m.get("milter", "socket")
+	if !ok {
+		socket = "/var/run/milter/pythonsock"
+	}
+	if _, _, err := wire.ParseAddr(socket); err != nil {
+		m.leave("milter", "socket", "%v", err)
+		socket = "/var/run/milter/pythonsock"
+	}
+	m.printf("\n[[listener]]\n")
+	m.value("socket", socket)
+	m.value("chain", chain)
+	if value, ok := m.get("milter", "timeout"); ok {
+		if n, err := strconv.Atoi(value); err != nil || n < 1 || n > 1e6 {
+			m.leave("milter", "timeout", "%q is no number of seconds", value)
+		} else {
+			m.printf("timeouts = { idle = %s } # timeout; that of callbacks will be another\n", quote(fmt.Sprintf("%ds", n)))
+		}
+	}
+}
+
+// defang returns the section that has the options for attachments and words.
+func (m *importer) defang() string {
+	if _, ok := m.old.options["defang"]; ok {
+		return "defang"
+	}
+	return "milter"
+}
+
+func (m *importer) attachments() {
+	section := m.defang()
+	ext := m.list(section, "banned_exts")
+	if ext == nil && section == "defang" {
+		ext = []string{} // bms had a default without the section only
+	}
+	m.printf("\n[filter.attachments]\n")
+	var good []string
+	for _, x := range ext {
+		if _, err := attachments.New("x", attachments.Options{Extensions: []string{x}}); err != nil {
+			m.leave(section, "banned_exts", "%q is no extension", x)
+			continue
+		}
+		good = append(good, strings.ToLower(strings.TrimPrefix(x, ".")))
+	}
+	switch {
+	case ext == nil:
+		m.printf("# banned_exts was not set: the list has the 42 that bms had, and some 120 more\n")
+	case len(good) == 0:
+		m.printf("mode = \"off\" # banned_exts was empty\n")
+	default:
+		m.printf("# banned_exts; without the key some 160 are known\n")
+		m.value("extensions", good)
+	}
+	if m.yes(section, "scan_zip", false) {
+		m.printf("# scan_zip; besides zip the members of other archives are looked at, and content as well as names\n")
+	} else {
+		m.printf("# scan_zip was off; take the line away to look into archives\n")
+		m.printf("actions = { member = \"ignore\", encrypted = \"ignore\", unlisted = \"ignore\", damaged = \"ignore\" }\n")
+	}
+	if !m.yes(section, "scan_rfc822", true) {
+		m.leave(section, "scan_rfc822", "attached messages are always looked at")
+	}
+	var domains []string
+	for _, d := range m.list("scrub", "reject_virus_from") {
+		if _, err := address.ASCIIDomain(d); err != nil {
+			m.leave("scrub", "reject_virus_from", "%q is no domain; patterns are not known here", d)
+			continue
+		}
+		domains = append(domains, d)
+	}
+	if domains != nil {
+		m.printf("# reject_virus_from; scripts that are removed from HTML do not count\n")
+		m.value("reject_from", domains)
+	}
+}
+
+func (m *importer) html() {
+	m.printf("\n[filter.html] # scan_html\n")
+	if !m.yes(m.defang(), "scan_html", false) {
+		m.printf("mode = \"off\"\n")
+	}
+}
+
+// headers writes the header rules.
+func (m *importer) headers() {
+	section := m.defang()
+	logged := []string{"Subject", "From", "X-Mailer"}
+	if m.yes("milter", "log_headers", false) {
+		logged = []string{"*"}
+	}
+	words := func(option string, least int) []string {
+		var list []string
+		for _, w := range m.list(section, option) {
+			switch {
+			case strings.HasPrefix(w, "file:") && option != "from_words":
+				m.leave(section, option, "%q would be taken for a file", w)
+			case len(w) > 1000:
+				m.leave(section, option, "a word has more than 1000 bytes")
+			case len(w) >= least:
+				list = append(list, w)
+			}
+		}
+		return list
+	}
+	w := headers.Words{Spam: words("spam_words", 1), Porn: words("porn_words", 2), From: words("from_words", 1)}
+	for i, x := range w.From {
+		file, isFile := listFile(x)
+		if !isFile || path.IsAbs(file) {
+			continue
+		}
+		dir, ok := m.get("milter", "logdir") // where bms stood
+		if !ok {
+			dir, _ = m.get("milter", "datadir")
+		}
+		w.From[i] = "file:" + path.Join(dir, file)
+	}
+	rules := []headers.Rule{{Name: "logged", Fields: logged, Match: headers.Present, Action: headers.Note}}
+	rules = append(rules, headers.BMSRules(w)...)
+	var rcpts []string
+	for _, a := range m.list(section, "block_forward") {
+		local, domain, _ := strings.Cut(a, "@")
+		_, err := address.ASCIIDomain(domain)
+		switch {
+		case strings.HasPrefix(a, "file:"):
+			m.leave(section, "block_forward", "%s holds local parts; write whole addresses, one a line", a)
+		case err != nil || domain == "" || len(a) > 320:
+			m.leave(section, "block_forward", "%q is no address", a)
+		case local == "":
+			rcpts = append(rcpts, "*@"+domain)
+		default:
+			rcpts = append(rcpts, a)
+		}
+	}
+	if rcpts != nil {
+		rules = append(rules, headers.Forwards(rcpts...))
+	}
+
+	m.printf("%s", "\n# What bms had in its code, and the words of this configuration. It refuses mail of class\n# external and trusted-relay only.\n[filter.headers]\n")
+	for _, r := range rules {
+		writeRule(&m.out, "headers", "", r)
+	}
+	if m.yes(section, "block_chinese", false) {
+		m.leave(section, "block_chinese", "it never worked; the rule \"outside latin-1\" is written behind #")
+		latin1 := headers.BMSRules(headers.Words{OutsideLatin1: true})
+		writeRule(&m.out, "headers", "#", latin1[len(latin1)-1])
+	}
+}
+
+// writeRule writes a header rule, each line with a prefix.
+func writeRule(b *strings.Builder, filter, prefix string, r headers.Rule) {
+	line := func(key string, v any, zero bool) {
+		if !zero {
+			fmt.Fprintf(b, "%s%s = %s\n", prefix, key, tomlValue(v))
+		}
+	}
+	fmt.Fprintf(b, "\n%s[[filter.%s.rule]]\n", prefix, filter)
+	line("name", r.Name, r.Name == "")
+	line("fields", r.Fields, len(r.Fields) == 0)
+	line("part", r.Part.String(), r.Part == headers.Value)
+	line("match", r.Match.String(), false)
+	line("values", r.Values, len(r.Values) == 0)
+	line("n", r.N, r.N == 0)
+	line("case_sensitive", r.CaseSensitive, !r.CaseSensitive)
+	var classes []string
+	for _, c := range r.Classes {
+		classes = append(classes, strings.ReplaceAll(c.String(), " ", "-"))
+	}
+	line("class", classes, len(classes) == 0)
+	line("rcpts", r.Rcpts, len(r.Rcpts) == 0)
+	line("action", r.Action.String(), false)
+	line("text", r.Text, r.Text == "")
+}
+
+// hidden returns the recipients whose mail shall not show the way it took inside; nil for
+// none.
+func (m *importer) hidden() []string {
+	known := &addresses{exact: make(map[string]bool), domains: make(map[string]bool)}
+	var rcpts []string
+	for _, d := range m.list("scrub", "hide_path") {
+		if why := known.add("@" + d); why != "" {
+			m.leave("scrub", "hide_path", "%q is no domain", d)
+			continue
+		}
+		rcpts = append(rcpts, "@"+d)
+	}
+	return rcpts
+}
+
+// hidePath writes the filter that removes Received fields.
+func (m *importer) hidePath(rcpts []string) {
+	m.printf("\n[filter.hide-path] # hide_path; only of our own users' mail, so that loops are still found\nkind = \"headers\"\n")
+	m.value("applies.rcpts", rcpts)
+	writeRule(&m.out, "hide-path", "", headers.HidePath())
+}
+
+// rest tells what was not looked at.
+func (m *importer) rest() {
+	for _, section := range m.old.sections {
+		if section == "DEFAULT" {
+			continue
+		}
+		for _, o := range m.old.options[section] {
+			if !m.done[section+" "+o.name] {
+				m.leave(section, o.name, "%s", notCarried(section, o.name))
+			}
+		}
+	}
+}
+
+// notCarried says why an option is not carried over.
+func notCarried(section, option string) string {
+	if why, ok := pymilterOptions[section+" "+option]; ok {
+		return why
+	}
+	if why, ok := pymilterOptions[section+" *"]; ok {
+		return why
+	}
+	return "pymilter has no such option"
+}
+
+// pymilterOptions are the options that have no key yet, or never will; "*" stands for options
+// of any name.
+var pymilterOptions = map[string]string{
+	"milter logdir":                   "nothing is kept there; the log is [log] to, and what outlives the process is in state_dir",
+	"milter internal_domains":         "no filter on senders' domains yet",
+	"milter private_relay":            "no filter on relaying yet",
+	"milter internal_mta":             "no filter on senders yet",
+	"milter hello_blacklist":          "no filter on HELO names yet",
+	"milter check_user":               "no filter on recipients yet",
+	"milter case_sensitive_localpart": "no aliases yet",
+	"milter max_demerits":             "no bans yet",
+	"milter errors_url":               "dropped: it sent data of senders to a web page",
+	"milter email_providers":          "no bans yet",
+	"milter banned_exts":              "options for attachments count in [defang] when there is one",
+	"milter scan_rfc822":              "options for attachments count in [defang] when there is one",
+	"milter scan_zip":                 "options for attachments count in [defang] when there is one",
+	"milter scan_html":                "options for attachments count in [defang] when there is one",
+	"milter block_chinese":            "options for words count in [defang] when there is one",
+	"milter block_forward":            "options for words count in [defang] when there is one",
+	"milter porn_words":               "options for words count in [defang] when there is one",
+	"milter spam_words":               "options for words count in [defang] when there is one",
+	"milter from_words":               "options for words count in [defang] when there is one",
+	"scrub internal_policy":           "no SPF yet",
+	"wiretap *":                       "no copies of mail yet",
+	"smart_alias *":                   "no aliases yet",
+	"dspam whitelist_senders":         "no whitelist yet",
+	"dspam whitelist_mx":              "no whitelist yet",
+	"dspam dspam_dict":                "dropped: bms did not use it",
+	"dspam dspam_train":               "dropped: bms did not use it",
+	"dspam *":                         "no content filter yet",
+	"spf access_file":                 "no access map yet",
+	"spf access_file_nulls":           "dropped: the format of an access map will be found out",
+	"spf access_file_colon":           "dropped: the format of an access map will be found out",
+	"spf *":                           "no SPF yet",
+	"srs *":                           "no SRS yet",
+	"srsmilter *":                     "no SRS yet",
+	"spfmilter *":                     "no SPF yet",
+	"gossip *":                        "no reputation yet",
+	"greylist *":                      "no greylisting yet",
+	"dkim *":                          "no DKIM yet",
+}

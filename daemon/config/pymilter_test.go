@@ -1,0 +1,146 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/filter/headers"
+)
+
+// The sample has every option there is something to carry over from, and some there is not.
+func TestImportPymilter(t *testing.T) {
+	in, err := os.Open("testdata/pymilter.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, left, err := ImportPymilter(in, "pymilter.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/pymilter.toml", out)
+	for _, l := range left {
+		if !strings.Contains(string(out), "#   "+l+"\n") {
+			t.Errorf("%q is left, and not in the configuration", l)
+		}
+	}
+	if !slices.Contains(left, "[wrong] key: pymilter has no such option") || !slices.Contains(left, "[milter] errors_url: dropped: it sent data of senders to a web page") {
+		t.Errorf("left is\n%s", strings.Join(left, "\n"))
+	}
+
+	// The list of words stands where it did.
+	words := write(t, "words", "lottery\n")
+	text := strings.ReplaceAll(string(out), "/etc/milter/from_words", words)
+	c := parse(t, text)
+	if l := c.Listeners[0]; l.Socket != "/var/run/milter/pythonsock" || l.Timeouts.Idle.String() != "10m0s" || len(l.Filters) != 4 {
+		t.Errorf("listener %+v", l)
+	}
+	if got := c.filter("attachments").Options.(*Attachments); !slices.Equal(got.Extensions, []string{"exe", "scr", "pif"}) || !slices.Equal(got.RejectFrom, []string{"a.example"}) {
+		t.Errorf("extensions %q, reject_from %q", got.Extensions, got.RejectFrom)
+	}
+	var rules []headers.Rule
+	for _, r := range c.filter("headers").Options.(*Headers).Rules {
+		rules = append(rules, r.rule())
+	}
+	want := append([]headers.Rule{{Name: "logged", Fields: []string{"Subject", "From", "X-Mailer"}, Match: headers.Present, Action: headers.Note}},
+		headers.BMSRules(headers.Words{Spam: []string{"100% free", `"quoted"`}, Porn: []string{"XX", "viagra"}, From: []string{"lottery"}})...)
+	want = append(want, headers.Forwards("Joe@My.Com", "*@my.org"))
+	if diff := cmp.Diff(want, rules); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	// What stands behind a # is right, too.
+	parse(t, strings.ReplaceAll(text, "\n#[[", "\n[[")[:strings.Index(text, "\n#[[")]+strings.ReplaceAll(text[strings.Index(text, "\n#[["):strings.Index(text, "\n[filter.attachments]")], "\n#", "\n")+text[strings.Index(text, "\n[filter.attachments]"):])
+}
+
+func TestImportPymilterDefaults(t *testing.T) {
+	for _, tt := range []struct {
+		name, in   string
+		extensions int
+		mode, html filter.Mode
+		left       string
+	}{
+		{"nothing", "", 150, filter.On, filter.Off, ""},
+		{"old place of the options", "[milter]\nbanned_exts = exe\nscan_html = yes\n", 1, filter.On, filter.On, ""},
+		{"section without extensions", "[defang]\nscan_zip = no\n", 150, filter.Off, filter.Off, ""},
+		{"empty list", "[defang]\nbanned_exts =\n", 150, filter.Off, filter.Off, ""},
+		{"two places", "[defang]\n[milter]\nscan_html = yes\n", 150, filter.Off, filter.Off, "[milter] scan_html: options for attachments count in [defang] when there is one"},
+		{"DEFAULT", "[DEFAULT]\nscan_html: TRUE\n[defang]\nbanned_exts=exe", 1, filter.On, filter.On, ""},
+		{"later wins", "[defang]\nbanned_exts=exe\nscan_html=yes\nscan_html=no\n[defang]\nBANNED_EXTS=com,pif", 2, filter.On, filter.Off, ""},
+		{"neither yes nor no", "[defang]\nbanned_exts=exe\nscan_html=perhaps", 1, filter.On, filter.Off, `[defang] scan_html: "perhaps" is neither yes nor no`},
+		{"socket that is none", "[milter]\nsocket=inet:no@such@place\n", 150, filter.On, filter.Off, `[milter] socket: socket "inet:no@such@place": `},
+		{"time that is none", "[milter]\ntimeout=soon", 150, filter.On, filter.Off, `[milter] timeout: "soon" is no number of seconds`},
+		{"word that names a file", "[milter]\nspam_words=file:/x", 150, filter.On, filter.Off, `[milter] spam_words: "file:/x" would be taken for a file`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out, left, err := ImportPymilter(strings.NewReader(tt.in), "x.cfg")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := parse(t, string(out))
+			a := c.filter("attachments")
+			if n := len(a.Options.(*Attachments).Extensions); n < tt.extensions || n >= tt.extensions+20 || a.Mode != tt.mode || c.filter("html").Mode != tt.html {
+				t.Errorf("%d extensions, attachments %v, html %v in\n%s", n, a.Mode, c.filter("html").Mode, out)
+			}
+			if all := strings.Join(left, "\n"); (all == "") != (tt.left == "") || !strings.HasPrefix(all, tt.left) {
+				t.Errorf("left %q, want %q", all, tt.left)
+			}
+		})
+	}
+}
+
+func TestImportPymilterErrors(t *testing.T) {
+	_, _, err := ImportPymilter(strings.NewReader("a=1\n[s]\nno value\n= x\nb\x00=1\n"), "x.cfg")
+	want := `config: x.cfg:1: there is no [section] above it
+config: x.cfg:3: neither "=" nor ":" follows the name of an option
+config: x.cfg:4: neither "=" nor ":" follows the name of an option
+config: x.cfg:5: it holds a NUL`
+	if err == nil || err.Error() != want {
+		t.Errorf("error\n%v\nwant\n%s", err, want)
+	}
+	if _, _, err := ImportPymilter(strings.NewReader(strings.Repeat("#", maxFile+1)), "x"); err == nil {
+		t.Error("a large file is no error")
+	}
+	if _, _, err := ImportPymilter(iotest.ErrReader(os.ErrClosed), "x"); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("error of the reader = %v", err)
+	}
+}
+
+func TestGlobPrefix(t *testing.T) {
+	for in, want := range map[string]string{"127.*": "127.0.0.0/8", "192.168.*": "192.168.0.0/16", "10.1.2.*": "10.1.2.0/24", "10.*.*": "10.0.0.0/8", "10.*.*.*": "10.0.0.0/8",
+		"*": "", "10.*.1.*": "", "10.1*.*": "", "a.*": "", "1.2.3.4": "", "1.2.3.4.*": "", "::.*": ""} {
+		if got, ok := globPrefix(in); got != want || ok != (want != "") {
+			t.Errorf("globPrefix(%q) = %q", in, got)
+		}
+	}
+}
+
+// Whatever an INI file holds, what is made of it is right but for files that are not there.
+func FuzzImportPymilter(f *testing.F) {
+	sample, err := os.ReadFile("testdata/pymilter.cfg")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sample)
+	f.Add([]byte("[milter]\nsocket=unix:\ndatadir=/\n[scrub]\nhide_path=*\r#\n"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		out, _, err := ImportPymilter(bytes.NewReader(in), "x.cfg")
+		if err != nil {
+			return
+		}
+		_, problems := (&Source{files: []sourceFile{{filepath.Join(t.TempDir(), "c.toml"), out}}}).Parse()
+		for _, p := range problems {
+			if !p.Warning && p.Key != "spool.dir" && !strings.HasPrefix(p.Text, "open ") && !strings.HasPrefix(p.Text, "read ") {
+				t.Fatalf("%v\n%q\n%s", p, in, out)
+			}
+		}
+	})
+}
