@@ -17,6 +17,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/gomilter/gomilter/daemon/config"
 	"github.com/gomilter/gomilter/internal/release"
 	"github.com/gomilter/gomilter/quarantine"
 )
@@ -37,29 +38,59 @@ the log.
 
 Exit codes: 0 done; 64 no reference, or another mistake; 65 nothing is kept under it, or it
 cannot be read; 69 the SMTP server cannot be reached or refuses, or there is no such folder;
-75 the server says to try again; 77 not permitted.`
+75 the server says to try again; 77 not permitted; 78 the configuration has errors.`
 }
 
 // A keptPlace says where the daemon keeps originals and its state.
 type keptPlace struct {
-	Dir   string `default:"/var/lib/gomilter/kept" placeholder:"DIR" help:"The folder of originals (default: ${default})."`
-	State string `placeholder:"DIR" help:"The daemon's state folder (default: the one that holds --dir)."`
+	Config []string `short:"c" placeholder:"FILE" sep:"none" help:"The daemon's configuration, which names the folders (default: /etc/gomilter/gomilter.toml, where there is one). May be repeated."`
+	Dir    string   `placeholder:"DIR" help:"The folder of originals (default: that of the configuration, or /var/lib/gomilter/kept)."`
+	State  string   `placeholder:"DIR" help:"The daemon's state folder (default: that of the configuration; with --dir alone, the one that holds it)."`
+}
+
+// find fills in the folders that no flag names, and returns the options of the store.
+func (p *keptPlace) find() (o quarantine.Options, err error) {
+	const file, dir = "/etc/gomilter/gomilter.toml", "/var/lib/gomilter/kept"
+	files := p.Config
+	if files == nil && p.Dir == "" {
+		if _, err := os.Stat(file); err == nil {
+			files = []string{file}
+		}
+	}
+	if files != nil {
+		src, err := config.Load(files...)
+		if err != nil {
+			return o, exitf(exitConfig, "%w (the folders can be named with --dir and --state)", err)
+		}
+		c, problems := src.Parse()
+		if err := problems.Err(); err != nil {
+			return o, exitf(exitConfig, "%w (the folders can be named with --dir and --state)", err)
+		}
+		p.Dir, p.State, o = cmp.Or(p.Dir, c.Kept.Dir), cmp.Or(p.State, c.StateDir), c.Kept.Options()
+	}
+	p.Dir = cmp.Or(p.Dir, dir)
+	p.State = cmp.Or(p.State, filepath.Dir(filepath.Clean(p.Dir)))
+	return o, nil
 }
 
 // open opens the store, which is not made where there is none.
 func (p *keptPlace) open() (*quarantine.Store, error) {
+	o, err := p.find()
+	if err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(p.Dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, exitf(exitUnavailable, "%s: there is no such folder; name that of the originals with --dir", p.Dir)
 	} else if err != nil {
 		return nil, keptError(err)
 	}
-	s, err := quarantine.Open(p.Dir, quarantine.Options{})
+	s, err := quarantine.Open(p.Dir, o)
 	return s, keptError(err)
 }
 
-// marks opens what makes marks that the daemon knows.
+// marks opens, after the store, what makes marks that the daemon knows.
 func (p *keptPlace) marks() (*release.Marks, error) {
-	m, err := release.Open(cmp.Or(p.State, filepath.Dir(filepath.Clean(p.Dir))), release.Options{})
+	m, err := release.Open(p.State, release.Options{})
 	return m, keptError(err)
 }
 
@@ -326,8 +357,8 @@ by which the daemon there knows them and lets each pass its filters once. The ma
 an hour and is taken out again. It is made with a key in the state folder, so this runs on the
 daemon's host, as root or as its user.
 
-An original is removed when all recipients were accepted. When some were not, they are named
-and it is kept: release it again with --to.`
+An original is removed when all recipients were accepted and the daemon let it pass. When
+some were not, they are named and it is kept: release it again with --to.`
 }
 
 func (c *keptReleaseCmd) Run(k *keptCmd, std stdio) error {
@@ -361,13 +392,13 @@ func (c *keptReleaseCmd) Run(k *keptCmd, std stdio) error {
 			errs = append(errs, exitf(exitTemporary, "%s: not released: interrupted", ref))
 			break
 		}
-		errs = append(errs, c.release(ctx, std, store, marks, server, ref)...)
+		errs = append(errs, c.release(ctx, std, store, marks, k.State, server, ref)...)
 	}
 	return tellAll(std, errs)
 }
 
 // release sends one original. The errors are what there is to tell of it.
-func (c *keptReleaseCmd) release(ctx context.Context, std stdio, store *quarantine.Store, marks *release.Marks, server, ref string) []error {
+func (c *keptReleaseCmd) release(ctx context.Context, std stdio, store *quarantine.Store, marks *release.Marks, state, server, ref string) []error {
 	e, raw, err := store.Get(ref)
 	if err != nil {
 		return []error{keptRefError(ref, err)}
@@ -401,6 +432,13 @@ func (c *keptReleaseCmd) release(ctx context.Context, std stdio, store *quaranti
 		return []error{exitf(smtpExit(err), "%s: not released, and still kept: %w", ref, smtpText(err))}
 	}
 	fmt.Fprintf(std.out, "%s released to %s: %s\n", ref, allBracketed(sent.accepted), printable(sent.reply))
+	// A mark that nobody took out would be good for whoever gets the message.
+	switch used, err := marks.Void(mark); {
+	case err != nil:
+		return append(errs, keptError(fmt.Errorf("%s: still kept: whether the daemon knew the mark cannot be found out: %w", ref, err)))
+	case !used:
+		return append(errs, exitf(exitUnavailable, "%s: still kept: the daemon did not let it pass, and may have filtered it as any other mail; does %s ask it, and is %s its state folder?", ref, server, state))
+	}
 	if len(errs) > 0 {
 		return append(errs, exitf(smtpExit(sent.refused[0].err), "%s: still kept for those who were refused; name them with --to to try again", ref))
 	}

@@ -164,6 +164,25 @@ func (m *Marks) Mark(ref string, msg io.Reader) (field string, err error) {
 	return fmt.Sprintf("%s: %s %x\r\n", Field, mk.signed(), mk.sum(key, content)), nil
 }
 
+// Void uses up a mark that Mark made, so that it lets no message pass from then on,
+// and reports whether it has let one pass already.
+//
+// Errors: those of the file system, [ErrFull], and one for what is no mark.
+func (m *Marks) Void(field string) (used bool, err error) {
+	value, ok := strings.CutPrefix(field, Field+":")
+	mk, err := parse(value)
+	if !ok || err != nil {
+		return false, fmt.Errorf("release: %w", errForm)
+	}
+	switch err := m.use(mk); {
+	case err == errUsed:
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("release: %w", err)
+	}
+	return false, nil
+}
+
 // check judges a mark and uses it up. The error is one of those above where the
 // mark is not good, and another where that cannot be found out.
 func (m *Marks) check(value string, h message.Header, body io.Reader) (mk mark, err error) {

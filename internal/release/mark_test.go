@@ -109,6 +109,30 @@ func TestMarkIsUsedByOneOfMany(t *testing.T) {
 	}
 }
 
+func TestVoid(t *testing.T) {
+	m, _ := open(t, Options{})
+	fresh, passed := marked(t, m, original), marked(t, m, original)
+	if err := m.checkText(passed, original); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name, value string
+		want        bool
+	}{{"not used", fresh, false}, {"void already", fresh, true}, {"used by a message", passed, true}} {
+		if used, err := m.Void(Field + ":" + tt.value); used != tt.want || err != nil {
+			t.Errorf("%s: %v, %v", tt.name, used, err)
+		}
+	}
+	if err := m.checkText(fresh, original); err != errUsed {
+		t.Errorf("a void mark: %v, want %v", err, errUsed)
+	}
+	for _, bad := range []string{"", "x", Field + ": x", "X: " + strings.TrimSpace(fresh)} {
+		if _, err := m.Void(bad); !errors.Is(err, errForm) {
+			t.Errorf("Void(%q): %v, want %v", bad, err, errForm)
+		}
+	}
+}
+
 func TestMarkExpires(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
