@@ -170,3 +170,18 @@ func TestAllAreDown(t *testing.T) {
 		})
 	}
 }
+
+// clamd answers that a message is too large in the middle of it, and hangs up.
+func TestTooLargeInMidMessage(t *testing.T) {
+	for range 5 {
+		f := newFake(t, func(_ *fake, c net.Conn) {
+			io.ReadFull(c, make([]byte, 100_000))
+			io.WriteString(c, "INSTREAM size limit exceeded. ERROR\x00")
+		})
+		b := newBench(t, scan.Options{Scanner: scan.Clamd, Servers: []string{f.spec}, MaxSize: 100 << 20, OnLarge: scan.Tag})
+		r := b.send(t, miltertest.Mail{Reader: strings.NewReader(largeMail)})
+		if got := r.Header("X-Virus-Status"); got != "Not scanned, it is too large" || f.count() != 1 {
+			t.Errorf("%q, %s: %s", got, outcome(r), b.why())
+		}
+	}
+}

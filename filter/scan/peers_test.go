@@ -21,7 +21,7 @@ func TestRealClamd(t *testing.T) {
 	const marker = "GOMILTER-TEST-SIGNATURE-OF-OUR-OWN"
 	signatures := map[string]string{"Own.Test-1": marker}
 	first := peertest.ClamAV(t, "unix", signatures, "StreamMaxLength 200K")
-	second := peertest.ClamAV(t, "inet", signatures)
+	second := peertest.ClamAV(t, "inet", signatures, "StreamMaxLength 200K")
 	options := scan.Options{Scanner: scan.Clamd, Servers: []string{first.Spec}, TagClean: true, Pause: 50 * time.Millisecond}
 	b := newBench(t, options)
 	const attached = "MIME-Version: 1.0\nContent-Type: application/octet-stream\nContent-Transfer-Encoding: base64\n\nR09NSUxURVItVEVTVC1TSUdOQVRVUkUtT0YtT1VSLU9XTg==\n"
@@ -39,6 +39,12 @@ func TestRealClamd(t *testing.T) {
 			}
 		})
 	}
+	t.Run("too large by TCP", func(t *testing.T) {
+		options := options
+		options.Servers = []string{second.Spec}
+		r := newBench(t, options).send(t, miltertest.Mail{Text: "Subject: x\n\n" + strings.Repeat("0123456789abcdef0123456789abcdef\n", 200_000)})
+		diff(t, "X-Virus-Status", "Not scanned, it is too large", r.Header("X-Virus-Status"))
+	})
 	t.Run("while signatures are loaded", func(t *testing.T) {
 		for range 5 {
 			if got := command(t, first.Spec, "zRELOAD\x00"); got != "RELOADING\x00" {
