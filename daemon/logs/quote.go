@@ -83,18 +83,23 @@ func appendList(dst []byte, list []string, limit int) (_ []byte, cut bool) {
 		if i == 0 && len(s) > limit/8 { // no byte of it takes more than 5
 			s, cut = s[:limit/8], true
 		}
-		one = one[:0]
-		if plainElement(s) {
+		over := len(s) > limit
+		switch one = one[:0]; {
+		case over:
+		case plainElement(s):
 			one = append(one, s...)
-		} else {
-			one, _ = appendQuoted(one, s, limit)
+		default:
+			one, over = appendQuoted(one, s, limit)
 		}
 		n := len(inner)
 		if i > 0 {
 			inner = append(inner, ',')
 		}
 		inner = append(inner, one...)
-		if _, over := appendValue(value[:0], string(inner), limit); over {
+		if !over {
+			_, over = appendValue(value[:0], string(inner), limit)
+		}
+		if over {
 			inner, cut = inner[:n], true
 			break
 		}
