@@ -30,7 +30,7 @@ func (*doctorCmd) Help() string {
 
 // doctorFlags say what our side does.
 type doctorFlags struct {
-	Socket       []string      `required:"" placeholder:"SPEC" help:"Where the milter listens; may be repeated."`
+	Socket       []string      `required:"" sep:"none" placeholder:"SPEC" help:"Where the milter listens; may be repeated."`
 	StageTimeout time.Duration `default:"8s" help:"How long the milter may take for a stage (default: ${default})."`
 	EndTimeout   time.Duration `default:"240s" help:"How long it may take for the end of a message (default: ${default})."`
 	Macro        []string      `placeholder:"STAGE=NAMES" sep:"none" help:"Macros the milter reads beside the usual ones, as in connect={client_addr}; stages are connect, helo, mail, rcpt, data, eoh and end. May be repeated."`

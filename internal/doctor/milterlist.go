@@ -157,7 +157,9 @@ func (p *postfixCheck) list(s *service, name string) {
 	if found {
 		return
 	}
+	// Named or not, what it would meet is told at once.
 	ep := p.endpoints[0]
+	p.entry(l, -1, milterEntry{address: ep.postfix(p.queue)})
 	if name == "smtpd_milters" {
 		l.added = ep.postfix(p.queue)
 		l.pending = append(l.pending, Finding{Code: "not-attached",
@@ -180,7 +182,7 @@ func (p *postfixCheck) list(s *service, name string) {
 // once what was found is mended.
 func (p *postfixCheck) mainAsks() bool {
 	for _, s := range p.smtpd {
-		if _, own := s.options["smtpd_milters"]; !own && !p.reinjects(s) {
+		if _, own := s.options["smtpd_milters"]; !own && !p.reinjects[s] {
 			return true
 		}
 	}

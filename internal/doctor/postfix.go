@@ -35,12 +35,13 @@ type postfixCheck struct {
 	queue     string // without symbolic links
 	owner     account
 
-	smtpd    []*service
-	filtered bool                 // mail leaves for a filter after or before the queue, and comes back
-	used     map[string]bool      // specs of endpoints that somebody asks
-	asking   map[*service]bool    // services of smtpd that ask one of ours
-	lost     map[*service]Finding // those that do not, and what is said of it
-	out      []Finding
+	smtpd     []*service
+	filtered  bool                 // mail leaves for a filter after or before the queue, and comes back
+	used      map[string]bool      // specs of endpoints that somebody asks
+	reinjects map[*service]bool    // services that take mail back
+	asking    map[*service]bool    // services of smtpd that ask one of ours
+	lost      map[*service]Finding // those that do not, and what is said of it
+	out       []Finding
 }
 
 func checkPostfix(ctx context.Context, h host, o PostfixOptions, f Filter) ([]Finding, error) {
@@ -53,7 +54,7 @@ func checkPostfix(ctx context.Context, h host, o PostfixOptions, f Filter) ([]Fi
 		return nil, fmt.Errorf("doctor: %w", err)
 	}
 	p := &postfixCheck{ctx: ctx, h: h, c: c, f: f, endpoints: endpoints,
-		used: make(map[string]bool), asking: make(map[*service]bool), lost: make(map[*service]Finding)}
+		used: make(map[string]bool), reinjects: make(map[*service]bool), asking: make(map[*service]bool), lost: make(map[*service]Finding)}
 	if p.version() {
 		return p.out, nil
 	}
@@ -115,9 +116,10 @@ func (p *postfixCheck) services() {
 			Why:   "Without one, filters see nothing but what is submitted on this machine.",
 			Fixes: run(p.c.command + " -M 'smtp/inet=smtp inet n - n - - smtpd'")}, nil)
 	}
+	p.findReinjection()
 	returns := false
 	for _, s := range p.smtpd {
-		if p.reinjects(s) {
+		if p.reinjects[s] {
 			returns = true
 			p.reinjection(s)
 			continue
@@ -152,11 +154,26 @@ func (p *postfixCheck) services() {
 	}
 }
 
-// reinjects reports whether a service takes mail back from a content filter: it
-// sends none there itself, and says so or listens on the loopback interface.
-func (p *postfixCheck) reinjects(s *service) bool {
+// findReinjection finds the services that take mail back from a content filter.
+func (p *postfixCheck) findReinjection() {
+	for _, s := range p.smtpd {
+		p.reinjects[s] = p.takesBack(s)
+	}
+	if !p.filtered && !slices.ContainsFunc(p.smtpd, func(s *service) bool { return !p.reinjects[s] }) {
+		clear(p.reinjects) // there must be one that mail comes by at first
+	}
+}
+
+// takesBack reports whether a service looks like one that takes mail back from a
+// content filter: it sends none there itself, and says so or listens on the
+// loopback interface. A FILTER action in an access map is not seen here, but what
+// is set up to take its mail back is.
+func (p *postfixCheck) takesBack(s *service) bool {
+	i := strings.LastIndexByte(s.name, ':')
+	local := i > 0 && isLoopback(strings.Trim(s.name[:i], "[]"))
 	if !p.filtered {
-		return false
+		_, own := s.options["receive_override_options"]
+		return local && own
 	}
 	for _, name := range []string{"content_filter", "smtpd_proxy_filter"} {
 		if v, err := p.c.get(s, name); err != nil || v != "" {
@@ -168,8 +185,7 @@ func (p *postfixCheck) reinjects(s *service) bool {
 			return true
 		}
 	}
-	i := strings.LastIndexByte(s.name, ':')
-	return i > 0 && isLoopback(strings.Trim(s.name[:i], "[]"))
+	return local
 }
 
 // reinjection looks at a service that takes back what was filtered already.

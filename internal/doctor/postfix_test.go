@@ -75,6 +75,7 @@ func TestPostfixFaults(t *testing.T) {
 
 		{name: "attached nowhere", fault: setParam("smtpd_milters", ""), want: []string{"error not-attached smtp/inet"}, says: "smtpd_milters = unix:gomilter/g.sock"},
 		{name: "attached nowhere, others are", fault: setParam("smtpd_milters", "$x, inet:127.0.0.1:1"), want: []string{"error not-attached smtp/inet"}, says: "smtpd_milters = $x, inet:127.0.0.1:1, unix:gomilter/g.sock"},
+		{name: "attached nowhere, and fails open", fault: all(setParam("smtpd_milters", ""), setParam("milter_default_action", "accept")), want: []string{"error not-attached smtp/inet", "warning fail-open smtp/inet"}},
 		{name: "submission has filters of its own", fault: all(submission, setOption("submission/inet", "smtpd_milters", "inet:127.0.0.1:1")), want: []string{"warning not-attached submission/inet"}, says: "postconf -P 'submission/inet/smtpd_milters=inet:127.0.0.1:1, unix:gomilter/g.sock'"},
 		{name: "submission has no filters", fault: all(submission, setOption("submission/inet", "smtpd_milters", "")), want: []string{"warning not-attached submission/inet"}},
 		{name: "nothing for local mail", fault: setParam("non_smtpd_milters", ""), want: []string{"warning not-attached-local cleanup/unix"}, says: "non_smtpd_milters = $smtpd_milters"},
@@ -179,6 +180,7 @@ func TestPostfixFaults(t *testing.T) {
 			setOption("127.0.0.1:10025/inet", "content_filter", ""), setOption("127.0.0.1:10025/inet", "receive_override_options", "no_milters"))},
 		{name: "comes back without filters", fault: all(setParam("content_filter", "amavis:[127.0.0.1]:10024"), addService("127.0.0.1:10025 inet n - y - - smtpd"),
 			setOption("127.0.0.1:10025/inet", "content_filter", ""), setOption("127.0.0.1:10025/inet", "smtpd_milters", ""))},
+		{name: "comes back from a filter that access maps name", fault: all(addService("127.0.0.1:10025 inet n - y - - smtpd"), setOption("127.0.0.1:10025/inet", "receive_override_options", "no_milters"))},
 		{name: "nobody knows how it comes back", fault: setParam("content_filter", "dovecot:x"), want: []string{"note filtered-twice"}, left: []string{"note filtered-twice"}},
 
 		{name: "a Postfix without milters", fault: setParam("mail_version", "2.2.10"), want: []string{"error version"}, left: []string{"error version"}},

@@ -105,8 +105,8 @@ func reach(ctx context.Context, h host, f Filter, ep endpoint, root string, who 
 			fix = run(groupCommands(d, who, "g+x")...)
 		}
 		out = append(out, Finding{Severity: Error, Code: "permission",
-			What: fmt.Sprintf("user %s, as whom %s connects, may not search the directory %s (%v, user %d, group %d)",
-				who.name, mta, d.path, d.node.mode, d.node.uid, d.node.gid),
+			What: fmt.Sprintf("user %s, as whom %s connects, may not search the directory %s (mode %04o, user %d, group %d)",
+				who.name, mta, d.path, octal(d.node.mode), d.node.uid, d.node.gid),
 			Why:   "The connection fails with \"Permission denied\", and mail is treated as the failure policy says.",
 			Fixes: fix})
 	}
@@ -125,8 +125,8 @@ func reach(ctx context.Context, h host, f Filter, ep endpoint, root string, who 
 	}
 	if !who.may(sock.node, want) {
 		out = append(out, Finding{Severity: Error, Code: "permission",
-			What: fmt.Sprintf("user %s, as whom %s connects, may not write to the socket %s (%v, user %d, group %d)",
-				who.name, mta, sock.path, sock.node.mode, sock.node.uid, sock.node.gid),
+			What: fmt.Sprintf("user %s, as whom %s connects, may not write to the socket %s (mode %04o, user %d, group %d)",
+				who.name, mta, sock.path, octal(sock.node.mode), sock.node.uid, sock.node.gid),
 			Why:   "The connection fails with \"Permission denied\"; let gomilter make the socket so for good, with --mode 0660 and --group of a group the user is in.",
 			Fixes: run(groupCommands(sock, who, "g+rw")...)})
 	}
@@ -190,8 +190,8 @@ func willReach(h host, f Filter, ep endpoint, who account, mta string, want fs.F
 		return nil
 	}
 	return []Finding{{Severity: Error, Code: "permission",
-		What: fmt.Sprintf("user %s, as whom %s connects, will not be able to write to the socket %s (%v, user %s, group %s)",
-			who.name, mta, ep.path, f.Mode, f.User, f.Group),
+		What: fmt.Sprintf("user %s, as whom %s connects, will not be able to write to the socket %s (mode %04o, user %s, group %s)",
+			who.name, mta, ep.path, octal(f.Mode), f.User, f.Group),
 		Why:   "The connection will fail with \"Permission denied\".",
 		Fixes: run("gomilter serve --socket " + quote(ep.spec) + " --mode 0660 --group " + quote(who.group))}}
 }
@@ -221,4 +221,19 @@ func cannotSee(what string, err error) Finding {
 	return Finding{Severity: Note, Code: "not-checked",
 		What: fmt.Sprintf("%s could not be looked at: %v", what, err),
 		Why:  "Only root sees all that the MTA sees; run this as root for a full answer."}
+}
+
+// octal is a mode as chmod takes it.
+func octal(m fs.FileMode) uint32 {
+	n := uint32(m.Perm())
+	if m&fs.ModeSticky != 0 {
+		n |= 0o1000
+	}
+	if m&fs.ModeSetgid != 0 {
+		n |= 0o2000
+	}
+	if m&fs.ModeSetuid != 0 {
+		n |= 0o4000
+	}
+	return n
 }

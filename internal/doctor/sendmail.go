@@ -452,7 +452,7 @@ func (c *sendmailCheck) safePath(ep endpoint) {
 		c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("the socket %s has %d names", ep.path, n.links),
 			Why: "Sendmail refuses a socket with more than one (\"local socket name unsafe\")."})
 	} else if err == nil && n.mode&fs.ModeSocket != 0 && c.runAs.uid == 0 && n.mode&0o600 != 0o600 {
-		c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("the owner of the socket %s may not read and write it (%v)", ep.path, n.mode),
+		c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("the owner of the socket %s may not read and write it (mode %04o)", ep.path, octal(n.mode)),
 			Why: "Sendmail refuses it, though root could connect (\"local socket name unsafe\").", Fixes: run("chmod u+rw " + quote(ep.path))})
 	}
 	if err == nil {
@@ -475,7 +475,7 @@ func (c *sendmailCheck) safePath(ep endpoint) {
 				why += " Let gomilter listen in a directory of its own, such as /run/gomilter."
 				fix = run("install -d -m 0755 /run/gomilter", "gomilter serve --socket unix:/run/gomilter/gomilter.sock")
 			}
-			c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("%s may write to the directory %s (%v) of the socket %s", who, d.path, d.node.mode, ep.path),
+			c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("%s may write to the directory %s (mode %04o) of the socket %s", who, d.path, octal(d.node.mode), ep.path),
 				Why: why, Fixes: fix})
 		}
 	}
