@@ -6,13 +6,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"reflect"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/daemon/config"
 	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/internal/release"
 	"github.com/gomilter/gomilter/internal/wire"
 	"github.com/gomilter/gomilter/quarantine"
 )
@@ -28,6 +29,7 @@ type setup struct {
 
 	places    []*place
 	originals *quarantine.Store
+	marks     *release.Marks
 	control   *web // nil for none
 	http      *web
 
@@ -147,19 +149,24 @@ func (d *Daemon) openOriginals(s, old *setup) (err error) {
 	if !k.Enabled {
 		return nil
 	}
-	if old != nil && old.originals != nil && old.config.Kept == k {
-		s.originals = old.originals
+	if old != nil && old.originals != nil && old.config.Kept == k && old.config.StateDir == s.config.StateDir {
+		s.originals, s.marks = old.originals, old.marks
 		return nil
 	}
 	o := k.Options()
 	o.Alert = func(u quarantine.Usage) {
 		d.log.Error("room for originals is 80 % used", "bytes", u.Bytes, "max_bytes", u.MaxBytes, "messages", u.Entries, "max_messages", u.MaxEntries)
 	}
-	if err := os.MkdirAll(filepath.Dir(k.Dir), 0o755); err != nil {
-		return fmt.Errorf("kept: %w", err)
+	for _, dir := range []string{s.config.StateDir, filepath.Dir(k.Dir)} {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return fmt.Errorf("kept: %w", err)
+		}
 	}
 	if s.originals, err = quarantine.Open(k.Dir, o); err != nil {
 		return fmt.Errorf("kept: %w", err)
+	}
+	if s.marks, err = release.Open(s.config.StateDir, release.Options{Log: d.log}); err != nil {
+		return fmt.Errorf("state_dir: %w", err)
 	}
 	return nil
 }
@@ -176,6 +183,9 @@ func (d *Daemon) complete(s, old *setup) error {
 	for _, p := range s.places {
 		l := p.listener
 		chain, err := l.NewChain(config.Env{Originals: s.originals, Log: d.log, Explain: d.explain(l.Name)})
+		if err == nil && s.marks != nil && slices.ContainsFunc(chain.Steps, func(s filter.Step) bool { return s.Mode == filter.On && s.Filter.Message != nil }) {
+			chain.Pass = s.marks.Pass // where originals are kept, they come again
+		}
 		if err == nil {
 			err = chain.Check()
 		}
@@ -340,7 +350,7 @@ func (d *Daemon) replace(src *config.Source) (config.Problems, error) {
 	if err == nil {
 		err = d.complete(next, old)
 	}
-	if err == nil && !reflect.DeepEqual(cfg.Log, old.config.Log) {
+	if err == nil && cfg.Log != old.config.Log {
 		l, logErr := d.openLog(cfg)
 		if err = logErr; err == nil {
 			defer func() {
