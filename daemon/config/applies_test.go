@@ -115,8 +115,9 @@ func TestLimitsAreInForce(t *testing.T) {
 	}
 	srv := l.Server()
 	srv.New, srv.Log = chain.Hooks, chain.Log
+	client := miltertest.New(t, srv).Client
 	for code, rcpts := range map[int][]string{550: {"<b@b.org>"}, 452: {"<b@b.org>", "<c@b.org>"}} {
-		r, err := miltertest.New(t, srv).Client.Send(t.Context(), mta.Mail{From: "<a@a.org>", Rcpts: rcpts,
+		r, err := client.Send(t.Context(), mta.Mail{From: "<a@a.org>", Rcpts: rcpts,
 			Conn: mta.Conn{Name: "x.example", Addr: netip.MustParseAddrPort("192.0.2.7:25")}, Data: []byte("Subject: x\r\n\r\nbody\r\n")})
 		if err != nil {
 			t.Fatal(err)
