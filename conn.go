@@ -44,6 +44,7 @@ type conn struct {
 	skipBody     bool
 	connVerdict  *answer // owed since a silent stage of the connection
 	msgVerdict   *answer // owed since a silent stage of the message
+	headerLimit  *answer // what it is told because its header is too large
 	rcpts        int
 	headers      int
 	headerBytes  int

@@ -34,6 +34,9 @@ func (p FaultPolicy) String() string {
 	return "invalid policy"
 }
 
+// MarshalText writes the policy's name.
+func (p FaultPolicy) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // Kinds of faults, as told to Metrics and logged.
 const (
 	FaultPanic  = "panic"  // a hook panicked or ended its goroutine
@@ -89,11 +92,11 @@ var (
 )
 
 var (
-	rcptLimitAnswer   = TempFail(452, "4.5.3", "too many recipients for the mail filter").answer()
-	headerLimitAnswer = Reject(552, "5.3.4", "message header is too large for the mail filter").answer()
-	busyAnswer        = TempFail(451, "4.3.2", "mail filter is busy, please try again later").answer()
-	abortAnswer       = &answer{name: "abort"}
-	lostAnswer        = &answer{name: "lost"}
+	rcptLimitRefusal   = TempFail(452, "4.5.3", "too many recipients for the mail filter")
+	headerLimitRefusal = Reject(552, "5.3.4", "message header is too large for the mail filter")
+	busyAnswer         = TempFail(451, "4.3.2", "mail filter is busy, please try again later").answer()
+	abortAnswer        = &answer{name: "abort"}
+	lostAnswer         = &answer{name: "lost"}
 )
 
 // faultAnswer returns what an MTA is told when a hook failed.

@@ -44,6 +44,13 @@ type Hooks struct {
 	// End comes when the whole message was seen. Only here may it be edited.
 	End func(context.Context, *Edits) EndReply
 
+	// Limit is told of a refusal by the server itself, because of Server.MaxRcpts or
+	// MaxHeaders and MaxHeaderBytes, and returns what the MTA is told, mostly the same
+	// with a text of its own; nil means the same. Its stage is rcpt, where one
+	// recipient is refused, or header. There, and at rcpt where that stage is silent,
+	// no other hook hears of the message any more. It counts as a hook of its stage.
+	Limit func(context.Context, Stage, *Refusal) *Refusal
+
 	// Abort is told that the message the other hooks saw ended without a result:
 	// the client reset or left. It comes instead of End, and not after a hook
 	// itself ended the message.

@@ -119,6 +119,70 @@ func TestHeaderLimits(t *testing.T) {
 	})
 }
 
+// A filter may put into its own words what the server refuses by a limit; where it
+// cannot, the server's stand.
+func TestLimitHook(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		hook   func(context.Context, Stage, *Refusal) *Refusal
+		words  string // behind the server's
+		faults int
+	}{
+		{"other words", func(_ context.Context, _ Stage, r *Refusal) *Refusal {
+			if r.Temporary() {
+				return TempFail(r.Code(), r.Enhanced(), r.Lines()[0]+" (ref 1)")
+			}
+			return Reject(r.Code(), r.Enhanced(), r.Lines()[0]+" (ref 1)")
+		}, " (ref 1)", 0},
+		{"the same", func(context.Context, Stage, *Refusal) *Refusal { return nil }, "", 0},
+		{"what cannot be sent", func(context.Context, Stage, *Refusal) *Refusal { return Reject(250, "", "x") }, "", 1},
+		{"panic", func(context.Context, Stage, *Refusal) *Refusal { panic("oops") }, "", 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			say := func(s string) string { return strings.TrimSuffix(s, "\x00") + tt.words + "\x00" }
+			for _, silent := range []bool{true, false} {
+				var stages []Stage
+				h := new(notes).hooks(nil)
+				h.Limit = func(ctx context.Context, st Stage, r *Refusal) *Refusal {
+					stages = append(stages, st)
+					if ctx.Err() != nil {
+						t.Errorf("the message's context has ended: %v", ctx.Err())
+					}
+					return tt.hook(ctx, st, r)
+				}
+				if silent {
+					h.Silent = Stages(StageHeader, StageEndOfHeaders, StageBody)
+				}
+				_, m, p := limited(t, func(s *Server) { s.MaxHeaders, s.MaxRcpts = 2, 1 }, h)
+				p.talk(">"+mailFrame, "<c", ">"+rcptFrame, "<c", ">"+rcptFrame, "<"+say(tooManyRcpts), ">T", "<c")
+				if silent {
+					p.talk(">"+headerFrame, ">"+headerFrame, ">"+headerFrame, ">"+headerFrame, ">N", ">E", "<"+say(tooMuchHeader))
+				} else {
+					p.talk(">"+headerFrame, "<c", ">"+headerFrame, "<c", ">"+headerFrame, "<"+say(tooMuchHeader))
+				}
+				p.talk(">"+mailFrame, "<c", ">"+rcptFrame, "<c")
+				if !slices.Equal(stages, []Stage{StageRcpt, StageHeader}) {
+					t.Errorf("the hook was told at %v", stages)
+				}
+				if _, faults, _ := m.got(); len(faults) != 2*tt.faults {
+					t.Errorf("faults %v", faults)
+				}
+			}
+		})
+	}
+}
+
+// A Limit hook that hangs is abandoned as any other.
+func TestLimitHookThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := new(notes).hooks(nil)
+		h.Limit = func(context.Context, Stage, *Refusal) *Refusal { time.Sleep(time.Hour); return nil }
+		_, _, p := limited(t, func(s *Server) { s.MaxRcpts = 1 }, h)
+		p.talk(">"+mailFrame, "<c", ">"+rcptFrame, "<c", ">"+rcptFrame, "<y451 4.3.0 mail filter gomilter failed, please try again later\x00")
+		time.Sleep(2 * time.Hour)
+	})
+}
+
 func TestConnectionLimit(t *testing.T) {
 	for _, tt := range []struct {
 		name string

@@ -20,10 +20,10 @@ func (c *conn) onMessage(st Stage, p []byte) error {
 		c.macros.begin(st)
 		c.tx.rcpt.raw, c.tx.rcpt.params, err = wire.Envelope(p)
 		if c.rcpts++; c.srv.maxRcpts() > 0 && c.rcpts > c.srv.maxRcpts() {
-			limit = rcptLimitAnswer
 			if c.rcpts == c.srv.maxRcpts()+1 {
 				c.limit(LimitRcpts, "recipients", c.rcpts)
 			}
+			limit, err = c.overLimit(st, rcptLimitRefusal, err)
 		}
 	case StageData:
 		c.macros.begin(st)
@@ -32,10 +32,11 @@ func (c *conn) onMessage(st Stage, p []byte) error {
 		c.headers++
 		c.headerBytes += len(p)
 		if n, size := c.srv.maxHeaders(), c.srv.maxHeaderBytes(); n > 0 && c.headers > n || size > 0 && c.headerBytes > size {
-			limit = headerLimitAnswer
-			if c.msgVerdict != limit {
+			if c.headerLimit == nil {
 				c.limit(LimitHeaders, "fields", c.headers, "bytes", c.headerBytes)
+				c.headerLimit, err = c.overLimit(st, headerLimitRefusal, err)
 			}
+			limit = c.headerLimit
 		} else if c.hooks.End != nil && c.granted.Actions&CanAddHeaders != 0 {
 			if c.fields == nil {
 				c.fields = fieldNamesPool.Get().(*fieldNames)
@@ -76,6 +77,28 @@ func (c *conn) onMessage(st Stage, p []byte) error {
 	}
 	c.send(a)
 	return nil
+}
+
+// overLimit returns the answer to a step over a limit, in the words of the Limit
+// hook where the step is no protocol error and nothing else is owed.
+func (c *conn) overLimit(st Stage, r *Refusal, wrong error) (*answer, error) {
+	if c.hooks.Limit == nil || wrong != nil || c.owed() != nil {
+		return r.answer(), wrong
+	}
+	var said *Refusal
+	err := c.guarded(st, false, func() { said = c.hooks.Limit(c.msgScope.Load(), st, r) })
+	if err == errAbandoned {
+		return nil, err
+	}
+	if err == nil && said != nil {
+		if err = c.judge(StageEnd, said.answer()); err == nil { // a silent stage may refuse here
+			return said.answer(), nil
+		}
+	}
+	if err != nil {
+		c.fault(err)
+	}
+	return r.answer(), nil
 }
 
 // onEnd handles BODYEOB. No MTA puts a last chunk into it, but the protocol
@@ -169,7 +192,8 @@ func (c *conn) startMessage() {
 	t.edits.c = c
 	c.msgScope.Store(&t.scope)
 	c.tx = t
-	c.msgVerdict, c.skipBody, c.shown, c.aborting = nil, false, false, false
+	c.msgVerdict, c.headerLimit = nil, nil
+	c.skipBody, c.shown, c.aborting = false, false, false
 	c.rcpts, c.headers, c.headerBytes = 0, 0, 0
 }
 

@@ -280,6 +280,9 @@ type plan struct {
 	holds  bool                      // a refusal may be held
 }
 
+// silentRcpt reports whether nobody answers at RCPT.
+func (p *plan) silentRcpt() bool { return !p.hooks.rcpt && !p.holds }
+
 // Macros that every transaction has, by the stage at which they are there.
 var ownMacros = map[milter.Stage][]string{
 	milter.StageMail: {"i", "{auth_authen}", "{auth_type}"},
@@ -367,7 +370,7 @@ func (c *Chain) Hooks(s *milter.Session) milter.Hooks {
 	v := &conversation{chain: c, session: s}
 	p := &c.plan
 	h := milter.Hooks{
-		Connect: v.connect, Helo: v.helo, Mail: v.mail, Rcpt: v.rcpt, End: v.end, Abort: v.abort, Close: v.close,
+		Connect: v.connect, Helo: v.helo, Mail: v.mail, Rcpt: v.rcpt, End: v.end, Limit: v.limited, Abort: v.abort, Close: v.close,
 		Actions: p.edits, Macros: p.macros, LeadingSpace: true,
 	}
 	if h.Actions == 0 {
@@ -383,7 +386,7 @@ func (c *Chain) Hooks(s *milter.Session) milter.Hooks {
 	if !p.hooks.mail && !(c.Immediate && (p.hooks.connect || p.hooks.helo)) {
 		h.Silent |= milter.Stages(milter.StageMail)
 	}
-	if !p.hooks.rcpt && !p.holds {
+	if p.silentRcpt() {
 		h.Silent |= milter.Stages(milter.StageRcpt)
 	}
 	if p.hooks.data {

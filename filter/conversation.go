@@ -271,6 +271,22 @@ func (v *conversation) finish(st milter.Stage) {
 	}
 }
 
+// limited puts a refusal by the server itself into words, with the reference. It is
+// the message's end but where one recipient is refused.
+func (v *conversation) limited(_ context.Context, st milter.Stage, r *milter.Refusal) *milter.Refusal {
+	v.begin()
+	if st == milter.StageRcpt && !v.chain.plan.silentRcpt() {
+		return withRef(r, v.m.expl.Ref)
+	}
+	o := Outcome{Name: "chain", Stage: st.String(), Decision: "reject", Why: "a limit of the server"}
+	if r.Temporary() {
+		o.Decision = "tempfail"
+	}
+	v.m.expl.Filters = append(v.m.expl.Filters, o)
+	v.m.expl.Size = v.m.received.size()
+	return v.refuse(st, r)
+}
+
 // abort is told that the client left or reset in the middle of a message.
 func (v *conversation) abort(context.Context) {
 	if v.m == nil {

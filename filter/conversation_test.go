@@ -74,7 +74,7 @@ func TestMessagesOfAConnectionAreApart(t *testing.T) {
 	if got := strings.Join(seen, " "); got != "[<r0@example.net>] 22 [<r2@example.net>] 22 [<r3@example.net>] 24" {
 		t.Errorf("the filter saw %s", got)
 	}
-	if len(c.told) != 4 || c.told[1].Verdict != "abort" {
+	if len(c.told) != 4 || c.told[1].Verdict != "reject" {
 		t.Errorf("%d explanations: %v", len(c.told), c.told)
 	}
 }

@@ -58,6 +58,9 @@ func (s Stage) String() string {
 	return "invalid stage"
 }
 
+// MarshalText writes the stage's name.
+func (s Stage) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
 // Cmd returns the command byte by which the MTA reports the stage.
 func (s Stage) Cmd() byte { return stages[s].cmd }
 
