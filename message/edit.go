@@ -28,10 +28,10 @@ type Content struct {
 // Replace puts new content in the place of the part and of all inside. The fields
 // that say what the old content is, is encoded in or is called go, and new ones
 // come: Content-Type, Content-Transfer-Encoding, Content-Disposition, Content-Name,
-// Content-Description, Content-Location and X-Sun- fields, and in a part that is no
-// message those with such a field behind a bare CR. Its other fields stay. Lines in
-// its header that are no fields go too, as clients that let the body begin there
-// would still show them. Text gets the line ends that surround it,
+// Content-Description, Content-Location and X-Sun- fields. Its other fields stay, but
+// one with such a field behind a bare CR ends at the CR. Lines in its header that are
+// no fields go too, as clients that let the body begin there would still show them.
+// Text gets the line ends that surround it,
 // and Charset only if that has all its characters. A uuencoded file has no fields:
 // Text takes the place of its lines, in the text's charset, and Body is uuencoded.
 //
@@ -83,11 +83,14 @@ func (p *Part) Replace(c Content) error {
 	at := -1
 	h := make(Header, 0, len(p.Header)+len(fields))
 	for _, f := range p.Header {
-		if f.name == 0 || describes(f) || !p.IsMessage() && behindCR(f) != nil {
+		if f.name == 0 || describes(f) {
 			if at < 0 {
 				at = len(h)
 			}
 			continue
+		}
+		if behindCR(f) != nil {
+			f = cutAtCR(f)
 		}
 		h = append(h, f)
 	}
@@ -108,6 +111,16 @@ func describes(f Field) bool {
 	default:
 		return strings.HasPrefix(name, "x-sun-")
 	}
+}
+
+// cutAtCR ends a field at the first CR that stands alone.
+func cutAtCR(f Field) Field {
+	for i, c := range f.raw[:f.end] {
+		if c == '\r' && i+1 < len(f.raw) && f.raw[i+1] != '\n' {
+			return Parse(append(slices.Clone(f.raw[:i]), f.LineEnd()...)).Header[0]
+		}
+	}
+	return f
 }
 
 // SetBody puts new content in the place of the part's body: body is what
