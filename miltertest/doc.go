@@ -36,6 +36,9 @@
 //		c.Profile = profile
 //		...
 //
+// A chain of filters is served by [NewChain], which has its filters' failures told: they
+// are no faults of the chain's hooks.
+//
 // For one command after the other, several messages on one connection, RSET,
 // STARTTLS, clients and MTAs that go without a word, there is a [Session]:
 //
