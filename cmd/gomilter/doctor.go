@@ -148,7 +148,7 @@ func (c *doctorFlags) answer(w io.Writer, list []doctor.Finding, err error, then
 		}
 	}
 	if n := count[doctor.Error]; n > 0 {
-		return exitf(exitConfig, "found %d errors, %d warnings, %d notes", n, count[doctor.Warning], count[doctor.Note])
+		return exitf(exitConfig, "found errors: %d, warnings: %d, notes: %d", n, count[doctor.Warning], count[doctor.Note])
 	}
 	return nil
 }

@@ -87,6 +87,10 @@ func (h *fakeHost) run(_ context.Context, program string, args []string, _ func(
 		for _, line := range h.master {
 			b.WriteString(line)
 			f := strings.Fields(line)
+			if len(f) < 2 {
+				b.WriteString("\n")
+				continue
+			}
 			options := h.options[f[0]+"/"+f[1]]
 			for _, name := range slices.Sorted(maps.Keys(options)) {
 				if v := options[name]; strings.Contains(v, " ") {
