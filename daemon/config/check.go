@@ -33,6 +33,16 @@ func (d *decoder) check(c *Config, whole bool) {
 		d.bad(d.places.of(""), "listener", "there is none; write [[listener]] with a socket and a chain")
 	}
 	sockets, names := make(map[string]string), make(map[string]string)
+	if c.Control.Socket != "" {
+		sockets[c.Control.Socket] = "control.socket"
+	}
+	if c.HTTP.Listen != "" {
+		if what := socketPlace(c.HTTP.Listen); sockets[what] != "" && what != "" {
+			d.bad(d.places.of("http.listen"), "http.listen", "%s has the same", sockets[what])
+		} else {
+			sockets[what] = "http.listen"
+		}
+	}
 	for i := range c.Listeners {
 		d.checkListener(c, i, steps, sockets, names)
 	}
@@ -283,13 +293,12 @@ func (d *decoder) checkSocket(l *Listener, key string, sockets map[string]string
 	if err != nil {
 		return // told when it was decoded
 	}
-	what := address
+	what := socketPlace(l.Socket)
 	switch network {
 	case "unix":
 		if !filepath.IsAbs(address) {
 			warn(".socket", "a path that does not begin at the root depends on the folder the process is started in")
 		}
-		what = filepath.Clean(address)
 		if l.Mode&0o002 != 0 {
 			warn(".mode", "everybody on this machine may connect (%s)", formatMode(l.Mode))
 		}
@@ -301,14 +310,10 @@ func (d *decoder) checkSocket(l *Listener, key string, sockets map[string]string
 				warn(".group", "Postfix connects as the user postfix, and cannot: name a group that it is in")
 			}
 		}
-	case "fd":
-		what = "fd://" + address
+	case "fd": // whoever opened it has judged it
 	default:
 		if everybody(l.Socket) {
 			warn(".socket", "open to everybody who can reach this machine; name a host to listen on, as in inet:8891@127.0.0.1")
-		}
-		if _, port, _ := net.SplitHostPort(address); port == "0" {
-			what = ""
 		}
 	}
 	if network != "unix" {
@@ -322,6 +327,23 @@ func (d *decoder) checkSocket(l *Listener, key string, sockets map[string]string
 		bad(".socket", "%s has the same", before)
 	}
 	sockets[what] = key
+}
+
+// socketPlace returns what two sockets cannot share; "" for one that gets any free port.
+func socketPlace(spec string) string {
+	network, address, err := wire.ParseAddr(spec)
+	switch {
+	case err != nil:
+		return ""
+	case network == "unix":
+		return filepath.Clean(address)
+	case network == "fd":
+		return "fd://" + address
+	}
+	if _, port, _ := net.SplitHostPort(address); port == "0" {
+		return ""
+	}
+	return address
 }
 
 // everybody reports whether a socket takes connections at all addresses.

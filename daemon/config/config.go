@@ -105,7 +105,7 @@ type Network struct {
 type Spool struct {
 	Dir         string `toml:"dir" opt:"path" doc:"the folder for temporary files; empty for the system's"`
 	Memory      Size   `toml:"memory" opt:"min=1" doc:"bytes of a body kept in memory, the rest goes to a file without a name"`
-	PartsMemory Size   `toml:"parts_memory" opt:"none" doc:"the same for what is unpacked from a message and put in its place"`
+	PartsMemory Size   `toml:"parts_memory" opt:"min=1" doc:"the same for what is unpacked from a message and put in its place"`
 }
 
 // Watch says which files are read again when they change.

@@ -130,6 +130,9 @@ func TestProblems(t *testing.T) {
 		{"listener without brackets", "[listener]\nsocket = 'inet:1@127.0.0.1'", `c.toml:1:2: listener: write [[listener]] above the keys of each listener`},
 		{"no socket", "[[listener]]\nchain = ['html']\n[filter.html]", `c.toml:1:3: listener[1].socket: it needs one, such as "unix:/run/gomilter/gomilter.sock" or "inet:8891@127.0.0.1"`},
 		{"one socket twice", minimal + "[[listener]]\nsocket = 'inet:8891@127.0.0.1'\nchain = ['html']", `c.toml:6:1: listener[2].socket: listener[1] has the same`},
+		{"socket of the metrics", "[http]\nlisten = '127.0.0.1:8891'" + rest, `c.toml:4:1: listener[1].socket: http.listen has the same`},
+		{"socket for commands", "[control]\nsocket = '/run/x'\n[[listener]]\nsocket = 'unix:/run/../run/x'\nchain = ['html']\n[filter.html]", `c.toml:4:1: listener[1].socket: control.socket has the same`},
+		{"socket for commands and metrics", "[control]\nsocket = '/run/x'\n[http]\nlisten = 'unix:/run/x'" + rest, `c.toml:4:1: http.listen: control.socket has the same`},
 		{"one name twice", minimal + "[[listener]]\nname = 'gomilter-1'\nsocket = 'inet:8892@127.0.0.1'\nchain = ['html']", `c.toml:6:1: listener[2].name: listener[1] is called "gomilter-1", too`},
 		{"permissions of no unix socket", "[[listener]]\nsocket = 'inet:1@127.0.0.1'\nchain = ['html']\nmode = '0660'\n[filter.html]", `c.toml:4:1: listener[1].mode: it is for unix sockets, and the socket is inet:1@127.0.0.1`},
 		{"filter that is not there", "[[listener]]\nsocket = 'inet:1@127.0.0.1'\nchain = ['html', 'htlm']\n[filter.html]", `c.toml:3:18: listener[1].chain[2]: no filter is called "htlm"; did you mean "html"?`},
@@ -255,7 +258,7 @@ func TestWarnings(t *testing.T) {
 }
 
 func TestValues(t *testing.T) {
-	c := parse(t, `
+	c := parse(t, "\ufeff"+`
 user = "mail%s$HOME"
 state_dir = "state"
 [kept]

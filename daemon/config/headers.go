@@ -81,6 +81,12 @@ func (o *Headers) build(b *build) *filter.Filter {
 // checkRule tells what is wrong with one rule: of its lists each element by itself, and
 // then the rest.
 func checkRule(b *build, key string, r headers.Rule) {
+	if r.Classes != nil && len(r.Classes) == 0 {
+		b.bad(key+".class", "it names no class")
+	}
+	if len(ruleErrors(r)) == 0 {
+		return
+	}
 	alone := func(list string, values []string, rule func(string) headers.Rule) (good []string) {
 		for i, v := range values {
 			if errs := ruleErrors(rule(v)); len(errs) > 0 {
@@ -110,9 +116,6 @@ func checkRule(b *build, key string, r headers.Rule) {
 		if len(r.Values) == 0 {
 			r.Values = []string{"x"}
 		}
-	}
-	if r.Classes != nil && len(r.Classes) == 0 {
-		b.bad(key+".class", "it names no class")
 	}
 	for _, e := range ruleErrors(r) {
 		b.bad(key+memberOf(e), "%s", e)

@@ -13,7 +13,7 @@ type Problem struct {
 	File    string // as Load was given it or found it; of an entry of a list file, that
 	Line    int    // from 1; 0 where it is about no line
 	Column  int    // in bytes, from 1; 0 where it is about the line
-	Key     string // such as "filter.html.mode"; "" where it is about no key
+	Key     string // such as "filter.html.mode", "listener[1].chain[2]", counted from 1; "" where it is about no key
 	Text    string
 	Warning bool // it is legal but unwise
 }

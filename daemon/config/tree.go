@@ -70,6 +70,7 @@ const maxKeyDepth = 20
 // parseTOML reads one file. What is wrong with its syntax ends the report of the
 // file; the tree is nil then.
 func parseTOML(name string, data []byte) (*node, *Problem) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	lines := newLines(name, data)
 	if i := invalidUTF8(data); i >= 0 {
 		p := lines.at(i).problem("", "this is no UTF-8: byte 0x%02x", data[i])
