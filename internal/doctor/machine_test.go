@@ -121,6 +121,9 @@ func TestVisitsFollowLinks(t *testing.T) {
 		h.targets[path] = target
 	}
 	link("/var/run", "/run")
+	if got := realPath(h, "/var/run/new/g.sock"); got != "/run/new/g.sock" {
+		t.Errorf("realPath = %s", got)
+	}
 	link("/a", "b")
 	link("/b", "a")
 	link("/var/spool/postfix/out", "/gomilter") // in the chroot, that is

@@ -161,6 +161,15 @@ func TestHugeLinesAreBounded(t *testing.T) {
 	}
 }
 
+func TestLongPathsAreBounded(t *testing.T) {
+	h := newHost()
+	h.params["smtpd_milters"] += ", unix:/" + strings.Repeat("x/", 200<<10)
+	h.params["non_smtpd_milters"] = "unix:gomilter/g.sock"
+	if got, err := withPostfix(t)(h, Filter{Sockets: []string{insideSocket}}); err != nil || len(got) != 0 {
+		t.Errorf("%v, %v", summary(got), err)
+	}
+}
+
 // fuzzFilter is looked for in whatever the fuzzer makes of a configuration.
 var fuzzFilter = Filter{Sockets: []string{insideSocket, "inet:8891@127.0.0.1"}}
 

@@ -9,7 +9,11 @@ import (
 	"strings"
 )
 
-const maxLinks = 40 // symbolic links on the way to a file, as Linux follows
+// Limits to what is followed, those of Linux.
+const (
+	maxLinks = 40   // symbolic links on the way to a file
+	maxPath  = 4096 // bytes of a path
+)
 
 // A visit is a directory on the way to a file, or the file itself.
 type visit struct {
@@ -71,13 +75,19 @@ func visits(h host, root, path string) (list []visit, err error) {
 	return list, nil
 }
 
-// realPath returns a path without symbolic links, as far as it exists.
+// realPath returns a path without symbolic links above its last name, as far as it
+// exists.
 func realPath(h host, path string) string {
-	dir, err := visits(h, "/", filepath.Dir(path))
-	if err != nil || len(dir) == 0 {
-		return filepath.Clean(path)
+	path = filepath.Clean(path)
+	dir := filepath.Dir(path)
+	if dir == path || len(path) > maxPath {
+		return path
 	}
-	return filepath.Join(dir[len(dir)-1].path, filepath.Base(path))
+	list, err := visits(h, "/", dir)
+	if err != nil || len(list) == 0 {
+		return filepath.Join(realPath(h, dir), filepath.Base(path))
+	}
+	return filepath.Join(list[len(list)-1].path, filepath.Base(path))
 }
 
 // reach finds what keeps a user from a unix socket. root is "/" or the directory
