@@ -177,6 +177,9 @@ func (c *postfixConfig) get(s *service, name string) (string, error) {
 func (c *postfixConfig) set(s *service, name, value string) []Fix {
 	if s != nil {
 		if _, ok := s.options[name]; ok {
+			if c.version.less(version{3, 0, 0}) { // no blanks in an option before it had braces
+				value = strings.ReplaceAll(value, ", ", ",")
+			}
 			return run(c.command + " -P " + quote(s.id()+"/"+name+"="+value))
 		}
 	}
