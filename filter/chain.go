@@ -2,18 +2,13 @@ package filter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/message"
@@ -185,86 +180,6 @@ const (
 	DropRefused                     // it is delivered to the others
 	TempFailAll                     // the client is told to try again
 )
-
-// ErrChain is in the errors of [Chain.Check].
-var ErrChain = errors.New("filter: chain is not right")
-
-// Check returns what is wrong with the chain: filters without a name or a hook, two
-// of one name, one that edits what another has signed, hooks without what they need,
-// folders that are not there.
-func (c *Chain) Check() error {
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%w: %s", ErrChain, fmt.Sprintf(format, args...)))
-	}
-	if c.Disagree > TempFailAll {
-		bad("Disagree is %d", c.Disagree)
-	}
-	if c.StageTimeout < 0 || c.EndTimeout < 0 {
-		bad("a time is negative")
-	}
-	for _, d := range []struct{ name, path string }{{"Dir", c.Dir}, {"MIME.Dir", c.MIME.Dir}} {
-		if d.path == "" {
-			continue
-		}
-		if i, err := os.Stat(d.path); err != nil {
-			bad("%s: %v", d.name, err)
-		} else if !i.IsDir() {
-			bad("%s: %s is no folder", d.name, d.path)
-		}
-	}
-	seen := make(map[string]bool)
-	signs := ""
-	for i, s := range c.Steps {
-		f := s.Filter
-		switch {
-		case f == nil:
-			bad("step %d has no filter", i+1)
-			continue
-		case f.Name == "":
-			bad("the filter of step %d has no name", i+1)
-		case !utf8.ValidString(f.Name) || strings.ContainsFunc(f.Name, func(r rune) bool { return !unicode.IsPrint(r) }):
-			bad("the filter of step %d has a name that cannot be printed: %q", i+1, f.Name)
-		case seen[f.Name]:
-			bad("two filters are called %q", f.Name)
-		}
-		if f.Connect == nil && f.Helo == nil && f.Mail == nil && f.Rcpt == nil && f.Data == nil && f.Message == nil {
-			bad("%q has no hook", f.Name)
-		}
-		seen[f.Name] = true
-		switch {
-		case s.Mode > Off || s.OnError > ErrorSkip || s.OnRepeat > RepeatSkip || f.Kind > Signs:
-			bad("%q has a Mode, OnError, OnRepeat or Kind that there is not", f.Name)
-		case s.Classes != nil && len(s.Classes) == 0:
-			bad("%q is asked about no class of messages", f.Name)
-		case slices.ContainsFunc(s.Classes, func(c Class) bool { return c > Authenticated }):
-			bad("%q is asked about a class that there is not", f.Name)
-		case s.Timeout < 0:
-			bad("the time of %q is negative", f.Name)
-		}
-		edits := f.Needs.Actions &^ (milter.CanQuarantine | milter.CanAddRcpt | milter.CanAddRcptParams | milter.CanDeleteRcpt | milter.CanChangeFrom)
-		switch {
-		case s.Mode == Off:
-		case signs != "" && edits != 0 && f.Kind != Signs:
-			bad("%q edits what %q has signed before: put it in front", f.Name, signs)
-		case f.Kind == Signs:
-			signs = f.Name
-		}
-		if f.Message == nil && f.Needs.Actions != 0 {
-			bad("%q has no Message hook to edit in", f.Name)
-		}
-		if s.OnRepeat != RepeatTempFail && c.Originals == nil && s.Mode != Off {
-			bad("what happens when %q fails again and again takes a place for originals", f.Name)
-		}
-		if f.Needs.Originals && c.Originals == nil && s.Mode != Off {
-			bad("%q keeps originals, and the chain has no place for them", f.Name)
-		}
-		if f.Kind == Verifies && edits&^milter.CanAddHeaders != 0 {
-			bad("%q verifies, and may edit nothing but add header fields", f.Name)
-		}
-	}
-	return errors.Join(errs...)
-}
 
 // A plan is what follows from the steps for every connection.
 type plan struct {
