@@ -8,7 +8,7 @@ export CGO_ENABLED = 0
 # The race detector needs cgo; nothing that is shipped does.
 RACE = CGO_ENABLED=1 $(GO) test -race
 
-.PHONY: demo build test test-unit race fuzz bench bench-server peers cover docs fmt vet portable
+.PHONY: demo build test test-unit race fuzz bench bench-server soak peers cover docs fmt vet portable
 
 demo: build            ## build everything and watch real messages go through a real milter socket
 	bin/gomilter demo
@@ -41,6 +41,10 @@ bench: bench-server    ## our filter beside libmilter, in one run with ratios; t
 
 bench-server:          ## bin/bench-server, the filter that benchmarks load
 	$(GO) build -trimpath -o bin/bench-server ./bench/bench-server
+
+soak: build            ## a million messages through gomilter serve, a new configuration every minute
+	$(GO) build -o bin/soak ./bench/soak
+	bin/soak -gomilter bin/gomilter
 
 peers:                 ## real mail servers and foreign filters for the tests, unpacked beside the system's own
 	internal/peertest/install.sh

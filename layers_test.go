@@ -54,6 +54,7 @@ var ranks = map[string]int{
 	"cmd/gomilter":              6,
 	"bench/bench-server":        6,
 	"bench/compare":             6,
+	"bench/soak":                6,
 	"examples/headerrules/main": 6,
 	"examples/skeleton/main":    6,
 	"examples/nomix/main":       6,
