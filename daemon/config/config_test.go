@@ -22,6 +22,7 @@ import (
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/attachments"
 	"github.com/gomilter/gomilter/filter/headers"
+	"github.com/gomilter/gomilter/filter/scan"
 	"github.com/gomilter/gomilter/message"
 	"github.com/gomilter/gomilter/quarantine"
 )
@@ -155,6 +156,12 @@ func TestProblems(t *testing.T) {
 		{"regular expression", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'regexp'\nvalues = ['a', 'b(']\naction = 'reject'", "c.toml:9:16: filter.headers.rule[1].values[2]: error parsing regexp: missing closing ): `(?i)b(`"},
 		{"rule without an action", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'present'", `c.toml:6:18: filter.headers.rule[1].action: it has no action`},
 		{"rule with a number it does not take", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'present'\nn = 3\naction = 'note'", `c.toml:8:1: filter.headers.rule[1].match: match present takes no number`},
+		{"no scanner", minimal + "[filter.scan]\nservers = ['127.0.0.1:1']", `c.toml:5:9: filter.scan.scanner: it needs one of clamd, spamd, rspamd`},
+		{"no server", minimal + "[filter.scan]\nscanner = 'clamd'", `c.toml:5:9: filter.scan.servers: there is no server`},
+		{"server that is none", minimal + "[filter.scan]\nscanner = 'clamd'\nservers = ['127.0.0.1:1', 'clamd']", `c.toml:7:27: filter.scan.servers[2]: socket "clamd": `},
+		{"scores of clamd", minimal + "[filter.scan]\nscanner = 'clamd'\nservers = ['127.0.0.1:1']\nscores = [{ from = 5.5, action = 'reject' }]", `c.toml:8:1: filter.scan.scores: clamd gives no scores`},
+		{"score that is none", minimal + "[filter.scan]\nscanner = 'spamd'\nservers = ['127.0.0.1:1']\nscores = [{ from = inf, action = 'reject' }]", `c.toml:8:20: filter.scan.scores[1].from: it should be a number`},
+		{"score without an action", minimal + "[filter.scan]\nscanner = 'spamd'\nservers = ['127.0.0.1:1']\nscores = [{ from = 5 }]", `c.toml:8:11: filter.scan.scores[1].action: it has none`},
 		{"header rules without a rule", minimal + "[filter.headers]", `c.toml:5:9: filter.headers: it has no [[filter.headers.rule]]`},
 		{"folder that is not there", "[spool]\ndir = '/none/such'" + rest, `c.toml:2:1: spool.dir: there is no folder /none/such`},
 		{"file that is not there", minimal + "applies.from = ['file:none']", `filter.html.applies.from[1]: open `},
@@ -236,6 +243,8 @@ func TestWarnings(t *testing.T) {
 		{"list that others may write", minimal + "applies.from = ['file:" + list + "']", `c.toml:5:17: filter.html.applies.from[1]: everybody may write to ` + list},
 		{"everybody is our own", "[network]\ninternal = ['10.0.0.0/8', '0.0.0.0/0']" + rest, `c.toml:2:27: network.internal[2]: 0.0.0.0/0 is everybody`},
 		{"filter's time past the chain's", minimal + "timeout = '300s'", `c.toml:5:1: filter.html.timeout: it is more than all filters of listener[1] have together, 225s`},
+		{"fail open when scanners are down", strings.Replace(minimal, `"html"]`, `"html", "scan"]`, 1) + "[filter.scan]\nscanner='clamd'\nservers=['127.0.0.1:1']\non_down='accept'", `c.toml:8:1: filter.scan.on_down: messages pass unscanned`},
+		{"scanners' time past the chain's", strings.Replace(minimal, `"html"]`, `"html", "scan"]`, 1) + "[filter.scan]\nscanner='clamd'\nservers=['127.0.0.1:1']\ntotal='230s'", `c.toml:8:1: filter.scan.total: the time of`},
 		{"permissions of no file", "[log]\nmode='0600'" + rest, `c.toml:2:1: log.mode: it is for files`},
 		{"log that others may write", "[log]\nto='/var/log/x'\nmode='0666'" + rest, `c.toml:3:1: log.mode: everybody may write to the log`},
 	} {
@@ -560,7 +569,9 @@ func TestEveryOptionOfAKindHasAKey(t *testing.T) {
 	}{
 		{attachments.Options{}, 8},
 		{attachments.ArchiveLimits{}, 8 + 2}, // Spool and Now are not for configurations
-		{headers.Rule{}, 16 - 1},             // without the inner Edit
+		{scan.Options{}, 23 + 1},             // and Now
+		{scan.Threshold{}, 2},
+		{headers.Rule{}, 16 - 1}, // without the inner Edit
 		{headers.Edit{}, 3},
 		{headers.Options{}, 2},
 	} {
@@ -712,6 +723,10 @@ func genConfig(t *rapid.T) string {
 		b.WriteString(rapid.SampledFrom([]string{"action = \"reject\"\n", "action = \"note\"\n", "action = \"add\"\nedit = { name = \"X-A\", value = \"b\", position = -1 }\n",
 			"action = \"tempfail\"\ncode = 452\nclass = [\"external\"]\n"}).Draw(t, "action"))
 	}
+	b.WriteString("[filter.scan]\nservers = [\"127.0.0.1:1\"]\nscanner = \"spamd\"\n")
+	line("scores", `[{ from = 5.25, action = "tag" }, { from = -1e3, action = "discard" }, { from = 0, action = "accept" }]`)
+	line("retries", "0", "5")
+	line("max_size", "77")
 	for i := range rapid.IntRange(1, 3).Draw(t, "listeners") {
 		b.WriteString("[[listener]]\nsocket = " + []string{`"unix:/run/x"`, `"inet:5@127.0.0.1"`, `"fd://3"`}[i] + "\nchain = [\"attachments\", \"h\"]\n")
 		line("disagree", `"lenient"`, `"drop"`)
@@ -734,7 +749,7 @@ func TestExamplesAreRight(t *testing.T) {
 		}
 		for i := range c.Listeners {
 			chain, err := c.Listeners[i].NewChain(Env{Originals: store, Dir: t.TempDir()})
-			if err != nil || len(chain.Steps) != 3 {
+			if want := map[string]int{"gomilter.toml": len(kinds)}[name]; err != nil || len(chain.Steps) != max(want, 3) {
 				t.Errorf("%s: NewChain = %v", name, err)
 				continue
 			}

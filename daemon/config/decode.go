@@ -239,6 +239,16 @@ func (d *decoder) value(n *node, v reflect.Value, k key, path string) {
 		v.SetBool(n.yes)
 	case reflect.Int:
 		d.integer(n, v, k, path)
+	case reflect.Float64:
+		x, err := strconv.ParseFloat(strings.ReplaceAll(n.text, "_", ""), 64)
+		if n.kind == integerKind {
+			x, err = float64(n.number), nil
+		}
+		if n.kind != integerKind && n.kind != floatKind || err != nil || math.IsNaN(x) || math.IsInf(x, 0) {
+			d.bad(n.at, path, "it should be a number")
+			return
+		}
+		v.SetFloat(x)
 	case reflect.Struct:
 		d.table(n, path, v)
 	case reflect.Slice:

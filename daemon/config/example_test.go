@@ -146,7 +146,7 @@ func ExampleConfig() {
 }
 
 func ExampleFilter() {
-	c, _ := load(text + "[filter.html]\nmarker = 'gone: '\n").Parse()
+	c, _ := load(text + "[filter.html]\nmarker = 'gone: '\n[filter.viruses]\nkind = 'scan'\nscanner = 'clamd'\nservers = ['unix:/run/clamav/clamd.ctl']\n").Parse()
 	for _, f := range c.Filters {
 		var f config.Filter = f
 		var a config.Applies = f.Applies
@@ -161,13 +161,17 @@ func ExampleFilter() {
 			var edit config.HeaderEdit = rule.Edit
 			fmt.Println(f.Name, rule.Match, rule.Values, rule.Action, edit.Value)
 		case *config.HTML:
-			fmt.Println(f.Name, o.Marker)
+			fmt.Printf("%s %q\n", f.Name, o.Marker)
+		case *config.Scan:
+			var scores []config.ScanScore = o.Scores
+			fmt.Println(f.Name, o.Scanner, o.Found, len(scores))
 		}
 	}
 	// Output:
 	// attachments true quarantine 5 550 [@partner.example]
 	// subjects contains [lottery] tag [junk?]
-	// html gone:
+	// html "gone: "
+	// viruses clamd reject 0
 }
 
 func ExampleConfig_Show() {

@@ -13,13 +13,16 @@ type filterKind struct {
 	// options returns a pointer to the struct of its table, with the defaults.
 	options func() any
 
+	// fill gives what depends on other keys its default, when all are read; it may be nil.
+	fill func(options any)
+
 	// build makes the filter. What is wrong with the table it tells with bad, of keys
 	// as many as it can, and returns nil then.
 	build func(b *build) *filter.Filter
 }
 
 // kinds are all there are, in the order of the reference.
-var kinds = []filterKind{attachmentsKind, htmlKind, headersKind}
+var kinds = []filterKind{attachmentsKind, htmlKind, headersKind, scanKind}
 
 func kindOf(name string) (filterKind, bool) {
 	for _, k := range kinds {

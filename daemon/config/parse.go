@@ -171,6 +171,9 @@ func (d *decoder) filters(n *node) []Filter {
 		}
 		f.Options = k.options()
 		d.table(item, key, reflect.ValueOf(&f).Elem(), reflect.ValueOf(f.Options).Elem())
+		if k.fill != nil {
+			k.fill(f.Options)
+		}
 		list = append(list, f)
 	}
 	return list

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/headers"
+	"github.com/gomilter/gomilter/filter/scan"
 )
 
 //go:generate go test -run ^TestGenerated -update .
@@ -29,6 +30,10 @@ func example() *Config {
 			h.Rules = []HeaderRule{{Name: "lottery", Fields: []string{"Subject"}, Match: headers.Contains, Values: []string{"lottery"},
 				Action: headers.Tag, Edit: HeaderEdit{Value: "[junk?]"}}}
 		}
+		if s, ok := f.Options.(*Scan); ok {
+			s.Scanner, s.Servers, s.Scores = scan.Rspamd, []string{"127.0.0.1:11333"}, []ScanScore{{15, scan.Reject}}
+			s.fill()
+		}
 		c.Filters = append(c.Filters, f)
 	}
 	c.Listeners = []Listener{l}
@@ -43,7 +48,7 @@ func live(e entry) bool {
 	case strings.HasPrefix(e.path, "listener["):
 		return e.key.name == "socket" || e.key.name == "chain"
 	case strings.HasPrefix(e.path, "filter."):
-		return e.key.name == "mode"
+		return e.key.name == "mode" || e.path == "filter.scan.scanner" || e.path == "filter.scan.servers"
 	}
 	return false
 }
@@ -139,7 +144,7 @@ func elem(t reflect.Type) reflect.Type {
 
 // exampleValue returns the value of a key, or an example for one that is not set.
 func exampleValue(e entry) any {
-	if v := plain(e.key, e.value); v != nil && !(words[e.value.Type()] != nil && v == "") {
+	if v := plain(e.key, e.value); v != nil && e.key.typ != reflect.TypeFor[Secret]() && !(words[e.value.Type()] != nil && v == "") {
 		return v
 	}
 	return raw(e.key.example)
@@ -267,6 +272,8 @@ func typeName(k key) string {
 		return "secret"
 	case k.typ.Kind() == reflect.Bool:
 		return "true or false"
+	case k.typ.Kind() == reflect.Float64:
+		return "number"
 	case k.typ.Kind() == reflect.Int:
 		return "number" + none
 	case k.typ.Kind() == reflect.Slice && k.typ.Elem().Kind() == reflect.String:

@@ -146,6 +146,8 @@ func plain(k key, v reflect.Value) any {
 		return v.Bool()
 	case reflect.String:
 		return v.String()
+	case reflect.Float64:
+		return v.Float()
 	case reflect.Int:
 		if v.Int() < 0 && k.has("none") {
 			return "none"

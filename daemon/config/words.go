@@ -8,6 +8,7 @@ import (
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/attachments"
 	"github.com/gomilter/gomilter/filter/headers"
+	"github.com/gomilter/gomilter/filter/scan"
 )
 
 // words are the types whose values are written as words. A value that is a number is the
@@ -22,6 +23,8 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[filter.OnRepeat]():     {"tempfail", "quarantine", "skip"},
 	reflect.TypeFor[filter.Class]():        {"external", "trusted-relay", "internal", "authenticated"},
 	reflect.TypeFor[attachments.Action]():  {"", "ignore", "tag", "replace", "quarantine", "reject"},
+	reflect.TypeFor[scan.Scanner]():        {"", "clamd", "spamd", "rspamd"},
+	reflect.TypeFor[scan.Action]():         {"", "accept", "tag", "tag-subject", "quarantine", "tempfail", "reject", "discard"},
 	reflect.TypeFor[headers.Part]():        {"value", "raw", "address", "display-name", "charset", "name", "recipient"},
 	reflect.TypeFor[headers.Match]():       {"equal", "contains", "prefix", "suffix", "glob", "regexp", "longer", "shorter", "present", "missing", "more-than", "sender-domain"},
 	reflect.TypeFor[headers.Action]():      {"", "reject", "tempfail", "discard", "quarantine", "tag", "add", "change", "remove", "note"},
