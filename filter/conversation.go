@@ -2,7 +2,6 @@ package filter
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -149,9 +148,7 @@ func (v *conversation) ask(ctx context.Context, s *Step, st milter.Stage, o *Out
 	}
 	began := time.Now()
 	r, fail := v.run(ctx, s, st, hook)
-	if fail != nil && errors.Is(fail.Err, ErrTime) {
-		o.abandoned = true // its notes are the hook's
-	}
+	o.abandoned = fail != nil && fail.abandoned // its notes are the hook's
 	o.MS = float64(time.Since(began).Microseconds()) / 1000
 	if v.m != nil && v.m.unkept.Swap(false) {
 		if fail == nil {

@@ -32,8 +32,9 @@ type Failure struct {
 	Err    error
 	Stack  string // of a panic
 
-	uncalled bool // the hook never ran
-	unkept   bool // it asked in vain for the original to be kept
+	uncalled  bool // the hook never ran
+	abandoned bool // it still runs
+	unkept    bool // it asked in vain for the original to be kept
 }
 
 // Error says which filter failed, where and why.
@@ -94,6 +95,16 @@ func (v *conversation) run(ctx context.Context, s *Step, st milter.Stage, hook f
 	}
 	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
+	reply, f := call(ctx, count, fail, hook)
+	if f != nil && f.abandoned {
+		v.leave()
+	}
+	return reply, f
+}
+
+// call calls a hook in a goroutine and waits for it until the context has ended, and a
+// little longer. count counts those that it does not wait for any more.
+func call(ctx context.Context, count *atomic.Int64, fail func(error) *Failure, hook func(context.Context) (milter.Reply, error)) (milter.Reply, *Failure) {
 	type result struct {
 		reply milter.Reply
 		fail  *Failure
@@ -137,8 +148,9 @@ func (v *conversation) run(ctx context.Context, s *Step, st milter.Stage, hook f
 		r := <-done
 		return r.reply, r.fail
 	}
-	v.leave()
-	return nil, fail(ErrTime)
+	f := fail(ErrTime)
+	f.abandoned = true
+	return nil, f
 }
 
 // What becomes of a hook's goroutine.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,9 +47,9 @@ func TestReportModeThatHangs(t *testing.T) {
 // many, report mode ends, and mail goes on.
 func TestReportModeIsLimitedApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked := 0
+		var asked atomic.Int32
 		hang := onMessage("hangs", func(context.Context, *filter.Transaction, *filter.Edits) (milter.EndReply, error) {
-			asked++
+			asked.Add(1)
 			time.Sleep(time.Hour)
 			return milter.Accept, nil
 		})
@@ -59,8 +60,8 @@ func TestReportModeIsLimitedApart(t *testing.T) {
 				t.Errorf("message %d: %s, marks %q", i, line(r), marks(r))
 			}
 		}
-		if err := c.Ready(); asked != 2 || err != nil {
-			t.Errorf("asked %d times; ready: %v", asked, err)
+		if err := c.Ready(); asked.Load() != 2 || err != nil {
+			t.Errorf("asked %d times; ready: %v", asked.Load(), err)
 		}
 		time.Sleep(2 * time.Hour)
 	})
