@@ -828,3 +828,46 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestShowHidesSecrets(t *testing.T) {
+	t.Setenv("GOMILTER_TEST_SECRET", "hidden words")
+	path := write(t, "c.toml", "", "pw", "hidden words\n")
+	if err := os.Chmod(filepath.Join(filepath.Dir(path), "pw"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{
+		`password = "hidden words"`:             "# password is set, and not shown; ",
+		`password_file = "pw"`:                  "password_file = " + quote(filepath.Join(filepath.Dir(path), "pw")) + " # ",
+		`password_env = "GOMILTER_TEST_SECRET"`: `password_env = "GOMILTER_TEST_SECRET" # `,
+	} {
+		text := "[[listener]]\nsocket = 'inet:1@127.0.0.1'\nchain = ['scan']\n[filter.scan]\nscanner = 'rspamd'\nservers = ['127.0.0.1:1']\n" + key + "\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, problems := parseFiles(t, path)
+		if c == nil || len(problems) > 0 {
+			t.Fatal(texts(problems))
+		}
+		if got := c.Filters[0].Options.(*Scan).Password.Reveal(); got != "hidden words" {
+			t.Errorf("%s: the secret is %q", key, got)
+		}
+		var b, j bytes.Buffer
+		if err := errors.Join(c.Show(&b), c.ShowJSON(&j)); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), "\n"+want+path+":7\n") {
+			t.Errorf("%s: no %q in\n%s", key, want, b.String())
+		}
+		if !strings.Contains(j.String(), `"(secret)"`) {
+			t.Errorf("%s: that there is a secret is not in\n%s", key, j.String())
+		}
+		if all := b.String() + j.String() + fmt.Sprintf("%+v %#v", c.Filters[0].Options, c); strings.Contains(all, "hidden words") {
+			t.Errorf("%s: the secret is shown:\n%s", key, all)
+		}
+		if !strings.HasPrefix(key, "password =") {
+			if diff := diffConfig(c, parse(t, b.String())); diff != "" {
+				t.Errorf("%s: shown (-is +shown):\n%s", key, diff)
+			}
+		}
+	}
+}
