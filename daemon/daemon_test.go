@@ -46,8 +46,23 @@ func tryStart(t *testing.T, conf string) (*running, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{t: t, dir: dir, log: new(lines), done: make(chan error, 1)}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	return tryStartIn(t, dir, conf)
+}
+
+// startIn runs a daemon in a folder that there is.
+func startIn(t *testing.T, dir, conf string) *running {
+	t.Helper()
+	r, err := tryStartIn(t, dir, conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func tryStartIn(t *testing.T, dir, conf string) (_ *running, err error) {
+	t.Helper()
+	r := &running{t: t, dir: dir, log: new(lines), done: make(chan error, 1)}
 	r.ctl = &daemon.Control{Socket: r.path("control.sock")}
 	r.configure(conf)
 	ctx, cancel := context.WithCancel(context.Background())
