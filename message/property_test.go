@@ -52,6 +52,7 @@ func everything(t failer, tree *Tree) {
 		p.Charset()
 		p.Signed()
 		p.Encrypted()
+		p.Sealed()
 		for _, f := range p.Header {
 			f.Decoded()
 		}

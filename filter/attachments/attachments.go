@@ -210,7 +210,7 @@ type finding struct {
 	part   int // its place in the tree, depth first; -1 where there is no part to replace
 	rule   Rule
 	action Action
-	sealed bool // a change would break a signature, see sealed
+	sealed bool // a change would break a signature, see message.Part.Sealed
 	Warning
 }
 
@@ -308,7 +308,7 @@ func (f *finder) lookAt(ctx context.Context, tree *message.Tree, b *budget) ([]f
 			return nil, err
 		}
 		for _, x := range list {
-			x.part, x.sealed = i, sealed(p)
+			x.part, x.sealed = i, p.Sealed()
 			found = append(found, x)
 		}
 		i++

@@ -70,29 +70,3 @@ func binHex(head []byte) bool {
 
 // shownTypes are those that clients show and do not offer as files.
 var shownTypes = map[string]bool{"text/plain": true, "text/html": true, "text/enriched": true, "text/richtext": true, "text/calendar": true}
-
-// sealed reports whether a change of the part would break what looks like a
-// signature, or the part is encrypted. The word alone does not do: anybody can
-// write multipart/signed around a program.
-func sealed(p *message.Part) bool {
-	for a := p; a != nil; a = a.Parent {
-		protocol, _ := a.Param("protocol")
-		protocol = strings.ToLower(protocol)
-		switch a.MediaType() {
-		case "multipart/signed":
-			if len(a.Parts) == 2 && a.Parts[1].MediaType() == protocol && strings.HasSuffix(protocol, "-signature") && p != a.Parts[1] {
-				return true
-			}
-		case "multipart/encrypted":
-			if len(a.Parts) == 2 && a.Parts[0].MediaType() == protocol {
-				return true
-			}
-		case "application/pkcs7-mime", "application/x-pkcs7-mime":
-			var head [2]byte
-			if n, _ := a.Open().Read(head[:]); n == 2 && head[0] == 0x30 && head[1] >= 0x80 { // a long ASN.1 sequence
-				return true
-			}
-		}
-	}
-	return false
-}
