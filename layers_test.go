@@ -18,6 +18,7 @@ var ranks = map[string]int{
 	"internal/utf7":    -1,
 
 	"internal/archive": 0,
+	"internal/memconn": 0,
 	"internal/wire":    0,
 	"address":          0,
 	"message":          0,

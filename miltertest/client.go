@@ -96,7 +96,7 @@ func (c *Client) judge(t testing.TB) {
 
 // dial connects an MTA to the server.
 func (h *host) dial(ctx context.Context) (net.Conn, error) {
-	e := h.ln.dial()
+	e := h.ln.Dial()
 	if e == nil {
 		return nil, fmt.Errorf("miltertest: %s does not serve", h.name)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/internal/memconn"
 )
 
 const (
@@ -29,7 +30,7 @@ const (
 type host struct {
 	name string
 	srv  *milter.Server
-	ln   *listener
+	ln   *memconn.Listener
 	log  *testLog       // for a server without a logger
 	logs *slog.Logger   // the server's own, or nil
 	next milter.Metrics // the server's own
@@ -50,7 +51,7 @@ var hosts atomic.Uint64
 // StopTimeout until close.
 func serve(t testing.TB, name string, srv *milter.Server) *host {
 	t.Helper()
-	h := &host{name: name, srv: srv, ln: listen(name), next: srv.Metrics, err: make(chan error, 1), id: strconv.FormatUint(hosts.Add(1), 10)}
+	h := &host{name: name, srv: srv, ln: memconn.Listen(name), next: srv.Metrics, err: make(chan error, 1), id: strconv.FormatUint(hosts.Add(1), 10)}
 	if before, ours := srv.Metrics.(*host); ours {
 		if !before.closed {
 			t.Fatalf("miltertest: %s is served by another Client; make a Server for each", name)

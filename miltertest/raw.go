@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomilter/gomilter/internal/memconn"
 	"github.com/gomilter/gomilter/internal/wire"
 )
 
@@ -18,7 +19,7 @@ type Raw struct {
 	Wait time.Duration
 
 	t testing.TB
-	e *end
+	e *memconn.Conn
 	r *wire.Reader
 }
 
@@ -26,7 +27,7 @@ type Raw struct {
 // said yet: see Offer.
 func (c *Client) Raw(t testing.TB, i int) *Raw {
 	t.Helper()
-	e := c.hosts[i].ln.dial()
+	e := c.hosts[i].ln.Dial()
 	if e == nil {
 		t.Fatalf("miltertest: %s does not serve", c.hosts[i].name)
 	}
@@ -116,10 +117,10 @@ func (r *Raw) Offer() Agreement {
 }
 
 // Settle waits until the filter has worked off what it was sent.
-func (r *Raw) Settle() { r.e.out.settled(patience) }
+func (r *Raw) Settle() { r.e.Settled(patience) }
 
 // Close closes the connection and waits for the filter to notice.
 func (r *Raw) Close() {
 	r.e.Close()
-	r.e.out.settled(patience)
+	r.e.Settled(patience)
 }

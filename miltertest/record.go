@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/internal/memconn"
 	"github.com/gomilter/gomilter/internal/wire"
 	"github.com/gomilter/gomilter/mta"
 )
@@ -118,7 +119,7 @@ type recordKey struct{}
 
 // A tap is the MTA's end of a connection to a filter, and notes what goes through.
 type tap struct {
-	*end
+	*memconn.Conn
 	rec                    *record
 	filter                 string
 	sentFrames, cameFrames cutter
@@ -129,8 +130,8 @@ type tap struct {
 
 var _ net.Conn = (*tap)(nil)
 
-func newTap(e *end, rec *record, filter string) *tap {
-	t := &tap{end: e, rec: rec, filter: filter, macros: make(map[mta.Stage]map[string]string), pending: -1}
+func newTap(e *memconn.Conn, rec *record, filter string) *tap {
+	t := &tap{Conn: e, rec: rec, filter: filter, macros: make(map[mta.Stage]map[string]string), pending: -1}
 	rec.taps = append(rec.taps, t)
 	return t
 }
@@ -141,19 +142,19 @@ func (t *tap) Write(b []byte) (int, error) {
 		t.sent(cmd, payload)
 		at += wire.HeadSize + len(payload)
 		if st, ok := wire.StageOf(cmd); ok && st == t.rec.cut {
-			n, err := t.end.Write(b[:at])
-			t.end.Close()
+			n, err := t.Conn.Write(b[:at])
+			t.Conn.Close()
 			if err == nil && n < len(b) {
 				err = net.ErrClosed
 			}
 			return n, err
 		}
 	}
-	return t.end.Write(b)
+	return t.Conn.Write(b)
 }
 
 func (t *tap) Read(b []byte) (int, error) {
-	n, err := t.end.Read(b)
+	n, err := t.Conn.Read(b)
 	for cmd, payload := range t.cameFrames.cut(b[:n]) {
 		t.came(cmd, payload)
 	}

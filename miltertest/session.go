@@ -72,7 +72,7 @@ func (s *Session) step(st mta.Stage, do func(context.Context) (mta.Outcome, erro
 // settle waits for the filters to work off what they were sent.
 func (s *Session) settle() {
 	for _, t := range s.rec.taps {
-		t.end.out.settled(patience)
+		t.Conn.Settled(patience)
 	}
 }
 

@@ -1,4 +1,4 @@
-package miltertest
+package memconn
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 )
 
 func TestPipeKeepsWhatWasWrittenBeforeTheEnd(t *testing.T) {
-	a, b := connected("x")
+	a, b := Pipe("x")
 	a.Write([]byte("one"))
 	a.Write([]byte("two"))
 	a.Close()
@@ -35,7 +35,7 @@ func TestPipeKeepsWhatWasWrittenBeforeTheEnd(t *testing.T) {
 
 func TestPipeDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := connected("x")
+		a, b := Pipe("x")
 		defer a.Close()
 		defer b.Close()
 		began := time.Now()
@@ -71,7 +71,7 @@ func TestPipeDeadlines(t *testing.T) {
 }
 
 func TestPipeMakesTheWriterWait(t *testing.T) {
-	a, b := connected("x")
+	a, b := Pipe("x")
 	sent := bytes.Repeat([]byte("0123456789"), pipeSize/4)
 	go func() {
 		a.Write(sent)
@@ -83,9 +83,9 @@ func TestPipeMakesTheWriterWait(t *testing.T) {
 }
 
 func TestPipeSettles(t *testing.T) {
-	a, b := connected("x")
+	a, b := Pipe("x")
 	a.Write([]byte("xy"))
-	if a.out.settled(time.Millisecond) {
+	if a.Settled(time.Millisecond) {
 		t.Error("settled before anything was read")
 	}
 	go func() {
@@ -97,61 +97,41 @@ func TestPipeSettles(t *testing.T) {
 			}
 		}
 	}()
-	if !a.out.settled(patience) {
+	if !a.Settled(5 * time.Second) {
 		t.Error("not settled")
 	}
 	a.Close()
-	if !a.out.settled(patience) {
+	if !a.Settled(5 * time.Second) {
 		t.Error("not settled after the end")
 	}
 }
 
-func TestCutterFindsFramesInPieces(t *testing.T) {
-	stream := []byte("\x00\x00\x00\x01Q\x00\x00\x00\x03Bxy\x00\x00\x00\x02Hz\x00\x00\x00\x00rest")
-	for size := 1; size <= len(stream); size++ {
-		var c cutter
-		var got []string
-		for b := stream; len(b) > 0; b = b[min(size, len(b)):] {
-			for cmd, payload := range c.cut(b[:min(size, len(b))]) {
-				got = append(got, string(cmd)+string(payload))
-			}
-		}
-		if len(got) != 3 || got[0] != "Q" || got[1] != "Bxy" || got[2] != "Hz" {
-			t.Errorf("in pieces of %d: %q", size, got)
-		}
+func TestListener(t *testing.T) {
+	ln := Listen("x")
+	var theirs net.Conn
+	done := make(chan error)
+	go func() {
+		var err error
+		theirs, err = ln.Accept()
+		done <- err
+	}()
+	ours := ln.Dial()
+	if err := <-done; ours == nil || err != nil {
+		t.Fatalf("connection %v, %v", ours, err)
 	}
-}
-
-func TestOwnReply(t *testing.T) {
-	for in, want := range map[string]string{
-		"550 5.7.1 no\x00":                        "550 5.7.1 no",
-		"550-5.7.1 100%% no\r\n550 5.7.1 two\x00": "550 5.7.1 100% no / two",
-		"451 later\x00":                           "451 later",
-		"550 5.7.1\x00":                           "550 5.7.1",
-		"554 5.7.1.2 no code\x00":                 "554 5.7.1.2 no code",
-		"x":                                       "0",
-	} {
-		if got := oneLine(ownReply([]byte(in))); got != want {
-			t.Errorf("%q reads %q, want %q", in, got, want)
-		}
+	go ours.Write([]byte("x"))
+	if n, err := theirs.Read(make([]byte, 9)); n != 1 || err != nil {
+		t.Errorf("read: %d, %v", n, err)
 	}
-}
-
-func TestPath(t *testing.T) {
-	for in, want := range map[string]string{
-		"a@example.org":              "<a@example.org>",
-		" <a@example.org> SIZE=1 X ": "<a@example.org>|SIZE=1|X",
-		"a@example.org SIZE=1":       "<a@example.org>|SIZE=1",
-		"<>":                         "<>",
-		`<"a b"@example.org>`:        `<"a b"@example.org>`,
-		"<broken":                    "<broken",
-	} {
-		addr, params := path(in)
-		for _, p := range params {
-			addr += "|" + p
-		}
-		if addr != want {
-			t.Errorf("%q is %q, want %q", in, addr, want)
-		}
+	ln.Close()
+	ln.Close()
+	if c, err := ln.Accept(); c != nil || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("accept after close: %v, %v", c, err)
+	}
+	if c := ln.Dial(); c != nil {
+		t.Error("connected to a closed listener")
+	}
+	if ln.Addr().String() != "x" {
+		t.Errorf("address %v", ln.Addr())
 	}
 }

@@ -1,4 +1,7 @@
-package miltertest
+// Package memconn is connections in memory that behave as sockets do: writers wait
+// when the reader is slow, deadlines hold, and what was written before the end can
+// be read after it.
+package memconn
 
 import (
 	"io"
@@ -162,40 +165,57 @@ func (p *pipe) settled(patience time.Duration) bool {
 	return p.await(patience, func() bool { return p.deaf || !p.ended && p.reading && len(p.buf) == 0 })
 }
 
-// An end is one end of a connection in memory.
-type end struct {
+// A Conn is one end of a connection in memory. Close ends what it writes, and lets
+// the other end's writes fail.
+type Conn struct {
 	in, out *pipe
 	name    addr
 }
 
-func connected(name string) (ours, theirs *end) {
+// Pipe returns the two ends of a connection whose addresses are name.
+func Pipe(name string) (ours, theirs *Conn) {
 	a, b := newPipe(), newPipe()
-	return &end{in: a, out: b, name: addr(name)}, &end{in: b, out: a, name: addr(name)}
+	return &Conn{in: a, out: b, name: addr(name)}, &Conn{in: b, out: a, name: addr(name)}
 }
 
-func (e *end) Read(b []byte) (int, error)  { return e.in.Read(b) }
-func (e *end) Write(b []byte) (int, error) { return e.out.Write(b) }
+// Settled waits until the other end has read all that was written and waits for
+// more, and reports whether it came to that in time. After Close it waits until the
+// other end is closed as well.
+func (e *Conn) Settled(patience time.Duration) bool { return e.out.settled(patience) }
 
-func (e *end) Close() error {
+// Read reads what the other end wrote; io.EOF after its Close.
+func (e *Conn) Read(b []byte) (int, error) { return e.in.Read(b) }
+
+// Write waits while the other end has not read what was written before.
+func (e *Conn) Write(b []byte) (int, error) { return e.out.Write(b) }
+
+// Close closes this end.
+func (e *Conn) Close() error {
 	e.out.end()
 	e.in.stopReading()
 	return nil
 }
 
-func (e *end) LocalAddr() net.Addr  { return e.name }
-func (e *end) RemoteAddr() net.Addr { return e.name }
+// LocalAddr returns the connection's name.
+func (e *Conn) LocalAddr() net.Addr { return e.name }
 
-func (e *end) SetReadDeadline(t time.Time) error {
+// RemoteAddr returns the connection's name.
+func (e *Conn) RemoteAddr() net.Addr { return e.name }
+
+// SetReadDeadline bounds reads, those that wait included.
+func (e *Conn) SetReadDeadline(t time.Time) error {
 	e.in.set(&e.in.read, t)
 	return nil
 }
 
-func (e *end) SetWriteDeadline(t time.Time) error {
+// SetWriteDeadline bounds writes, those that wait included.
+func (e *Conn) SetWriteDeadline(t time.Time) error {
 	e.out.set(&e.out.write, t)
 	return nil
 }
 
-func (e *end) SetDeadline(t time.Time) error {
+// SetDeadline bounds both.
+func (e *Conn) SetDeadline(t time.Time) error {
 	e.SetReadDeadline(t)
 	return e.SetWriteDeadline(t)
 }
@@ -206,19 +226,21 @@ type addr string
 func (addr) Network() string  { return "memory" }
 func (a addr) String() string { return string(a) }
 
-// A listener takes connections in memory.
-type listener struct {
+// A Listener takes connections in memory.
+type Listener struct {
 	name   string
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
 }
 
-func listen(name string) *listener {
-	return &listener{name: name, conns: make(chan net.Conn), closed: make(chan struct{})}
+// Listen returns a listener whose address is name.
+func Listen(name string) *Listener {
+	return &Listener{name: name, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-func (ln *listener) Accept() (net.Conn, error) {
+// Accept waits for the next connection; net.ErrClosed after Close.
+func (ln *Listener) Accept() (net.Conn, error) {
 	select {
 	case nc := <-ln.conns:
 		return nc, nil
@@ -227,16 +249,18 @@ func (ln *listener) Accept() (net.Conn, error) {
 	}
 }
 
-func (ln *listener) Close() error {
+// Close ends Accept and Dial. Connections stay.
+func (ln *Listener) Close() error {
 	ln.once.Do(func() { close(ln.closed) })
 	return nil
 }
 
-func (ln *listener) Addr() net.Addr { return addr(ln.name) }
+// Addr returns the listener's name.
+func (ln *Listener) Addr() net.Addr { return addr(ln.name) }
 
-// dial returns a connection to whoever listens, nil when nobody does.
-func (ln *listener) dial() *end {
-	ours, theirs := connected(ln.name)
+// Dial returns a connection to whoever listens, nil after Close. It waits for Accept.
+func (ln *Listener) Dial() *Conn {
+	ours, theirs := Pipe(ln.name)
 	select {
 	case ln.conns <- theirs:
 		return ours
