@@ -197,28 +197,6 @@ func (d *Daemon) Drain() { d.stop() }
 // ErrServing is returned by changes to a daemon that stops.
 var ErrServing = errors.New("daemon: it stops")
 
-// keepHouse removes originals that are too old, now and every hour.
-func (d *Daemon) keepHouse(ctx context.Context) {
-	t := time.NewTicker(time.Hour)
-	defer t.Stop()
-	for {
-		if store := d.setup().originals; store != nil {
-			n, bytes, err := store.Purge(ctx)
-			switch {
-			case err != nil && ctx.Err() == nil:
-				d.log.Error("originals cannot be removed", "err", err)
-			case n > 0:
-				d.log.Info("old originals removed", "messages", n, "bytes", bytes)
-			}
-		}
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
 // serve runs a service until its server is stopped.
 func (d *Daemon) serve(s *service) {
 	go func() {
