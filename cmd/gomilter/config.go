@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -14,18 +15,49 @@ import (
 
 type configCmd struct {
 	Show     configShowCmd     `cmd:"" help:"The values in force, and where each came from."`
+	Import   configImportCmd   `cmd:"" help:"Make a configuration of pymilter's."`
 	Sendmail configSendmailCmd `cmd:"" help:"Lines for sendmail.mc and sendmail.cf."`
 	Postfix  configPostfixCmd  `cmd:"" help:"Lines for main.cf."`
 }
 
+// attachFlags say which socket an MTA is told of.
+type attachFlags struct {
+	listenerFlags
+	Socket string `placeholder:"SPEC" help:"Where the milter listens, in place of what the configuration says."`
+	Lines  bool   `help:"Nothing but the lines, between marks by which they are found again."`
+}
+
 type configSendmailCmd struct {
-	Socket string `required:"" placeholder:"SPEC" help:"Where the milter listens."`
-	Name   string `default:"gomilter" help:"The milter's name in Sendmail's configuration and log."`
+	attachFlags
+	Name string `default:"gomilter" help:"The milter's name in Sendmail's configuration and log."`
 }
 
 type configPostfixCmd struct {
-	Socket         string `required:"" placeholder:"SPEC" help:"Where the milter listens."`
+	attachFlags
 	QueueDirectory string `default:"/var/spool/postfix" placeholder:"DIR" help:"Postfix's queue_directory (default: ${default})."`
+}
+
+// socket returns the socket in its own notation and as an MTA reaches it.
+func (c *attachFlags) socket() (given string, ep endpoint, err error) {
+	if given = c.Socket; given == "" {
+		l, err := c.one()
+		if err != nil {
+			return "", ep, err
+		}
+		given = l.Socket
+	}
+	ep, err = parseEndpoint(given)
+	return given, ep, exit(exitUsage, err)
+}
+
+// write writes the whole text, or its lines.
+func (c *attachFlags) write(w io.Writer, text *template.Template, facts map[string]any) error {
+	if c.Lines {
+		text = text.Lookup("lines")
+		fmt.Fprintln(w, "\n# BEGIN gomilter") // the line before may have no end
+		defer fmt.Fprintln(w, "# END gomilter")
+	}
+	return exit(exitCantCreate, text.Execute(w, facts))
 }
 
 var nameRE = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
@@ -34,9 +66,9 @@ func (c *configSendmailCmd) Run(std stdio) error {
 	if !nameRE.MatchString(c.Name) {
 		return exitf(exitUsage, "--name %q: Sendmail takes letters, digits, - and _", c.Name)
 	}
-	ep, err := parseEndpoint(c.Socket)
+	given, ep, err := c.socket()
 	if err != nil {
-		return exit(exitUsage, err)
+		return err
 	}
 	spec := "local:" + ep.path
 	switch {
@@ -46,19 +78,19 @@ func (c *configSendmailCmd) Run(std stdio) error {
 		spec = fmt.Sprintf("inet:%s@%s", ep.port, ep.host)
 	}
 	if strings.ContainsAny(spec, ",'` ") {
-		return exitf(exitUsage, "socket %q: Sendmail's configuration has no way to write a comma, quote or blank in it", c.Socket)
+		return exitf(exitUsage, "socket %q: Sendmail's configuration has no way to write a comma, quote or blank in it", given)
 	}
-	return sendmailText.Execute(std.out, map[string]any{
-		"Name": c.Name, "Spec": spec, "Path": ep.path, "Dir": filepath.Dir(ep.path), "Given": c.Socket,
+	return c.write(std.out, sendmailText, map[string]any{
+		"Name": c.Name, "Spec": spec, "Path": ep.path, "Dir": filepath.Dir(ep.path), "Given": given,
 	})
 }
 
 func (c *configPostfixCmd) Run(std stdio) error {
-	ep, err := parseEndpoint(c.Socket)
+	given, ep, err := c.socket()
 	if err != nil {
-		return exit(exitUsage, err)
+		return err
 	}
-	facts := map[string]any{"Path": ep.path, "Queue": c.QueueDirectory, "Given": c.Socket}
+	facts := map[string]any{"Path": ep.path, "Queue": c.QueueDirectory, "Given": given}
 	switch {
 	case ep.path != "":
 		facts["Spec"] = "unix:" + ep.path
@@ -74,9 +106,9 @@ func (c *configPostfixCmd) Run(std stdio) error {
 		facts["Spec"] = fmt.Sprintf("inet:%s:%s", ep.host, ep.port)
 	}
 	if strings.ContainsAny(facts["Spec"].(string), ", {}$") {
-		return exitf(exitUsage, "socket %q: Postfix's configuration has no way to write a comma, brace, dollar or blank in it", c.Socket)
+		return exitf(exitUsage, "socket %q: Postfix's configuration has no way to write a comma, brace, dollar or blank in it", given)
 	}
-	return postfixText.Execute(std.out, facts)
+	return c.write(std.out, postfixText, facts)
 }
 
 // An endpoint is what an MTA connects to: a path, or a host and a port.
@@ -125,20 +157,30 @@ elsewhere: make -C /etc/mail && systemctl restart sendmail
 
 ## Or the same in sendmail.cf:
 
-O InputMailFilters={{.Name}}
+{{block "lines" .}}O InputMailFilters={{.Name}}
 X{{.Name}}, S={{.Spec}}, F=T, T=C:5m;S:20s;R:5m;E:5m
-
+O Milter.macros.connect=j, _, {daemon_name}, {if_name}, {if_addr}
+O Milter.macros.helo={tls_version}, {cipher}, {cipher_bits}, {cert_subject}, {cert_issuer}
+O Milter.macros.envfrom=i, {auth_type}, {auth_authen}, {auth_ssf}, {auth_author}, {mail_mailer}, {mail_host}, {mail_addr}
+O Milter.macros.envrcpt={rcpt_mailer}, {rcpt_host}, {rcpt_addr}
+O Milter.macros.eom={msg_id}
+{{end}}
+The Milter.macros lines are those of every sendmail.cf that was made with a filter; without any, milters get
+no queue id and no user. A sendmail.cf that is made of a sendmail.mc loses lines that stand in it alone.
 Where InputMailFilters names others already, add {{.Name}} behind them: O InputMailFilters=other,{{.Name}}
-A sendmail.cf made without any filter has no "O Milter.macros" lines: a milter then gets no queue id and no
-user unless it asks for them, as gomilter serve does.
+## gomilter.toml:
+
+[[listener]]
+socket = "{{.Given}}"
+chain = ["attachments", "html"] # or whatever filters it has
 {{- if .Path}}
 
 ## The socket
 
 Sendmail refuses ("unsafe") a socket in a directory that group or others may write to.
-{{.Dir}} should belong to the user that gomilter runs as, with mode 0755 or less,
-and the socket needs --mode 0660 with a --group that Sendmail's RunAsUser is in;
-a Sendmail that runs as root can always connect.
+{{.Dir}} should belong to the user that gomilter runs as, with mode 0755 or less.
+A Sendmail that runs as root can always connect; one with RunAsUser needs a group of that user in
+the [[listener]], as in group = "smmsp".
 {{- end}}
 
 ## What the letters mean
@@ -167,26 +209,35 @@ var postfixText = template.Must(template.New("postfix").Parse(`# Attach gomilter
 
 ## main.cf:
 
-smtpd_milters = {{.Spec}}
+{{block "lines" .}}smtpd_milters = {{.Spec}}
 non_smtpd_milters = $smtpd_milters
 milter_default_action = tempfail
 milter_protocol = 6
 milter_connect_timeout = 30s
 milter_command_timeout = 30s
 milter_content_timeout = 300s
-
+{{end}}
 Where smtpd_milters names others already, add this one behind them, with a comma between.
 Then: postfix check && postfix reload
 {{- if .Inet6}}
 Postfix uses IPv6 only with inet_protocols = all.
 {{- end}}
+
+## gomilter.toml:
+
+[[listener]]
+socket = "{{.Given}}"
+{{- if .Path}}
+group = "postfix"
+{{- end}}
+chain = ["attachments", "html"] # or whatever filters it has
 {{- if .Inside}}
 
 ## The socket
 
 The path is relative to the queue directory {{.Queue}}, so that it is found
 both by a chrooted smtpd (Debian's default) and by one that is not. The user postfix must be
-able to write to the socket: gomilter serve --socket {{.Given}} --mode 0660 --group postfix
+able to write to the socket, whose mode is 0660: hence the group.
 {{- else if .Path}}
 
 ## The socket
@@ -195,10 +246,10 @@ An smtpd that runs chrooted (a "y" in the chroot column of master.cf, Debian's d
 outside {{.Queue}} and would not find {{.Path}}. Either set that column
 to "n", or let gomilter listen inside and give Postfix the path relative to the queue directory:
 
-gomilter serve --socket unix:{{.Better}} --mode 0660 --group postfix
+socket = "unix:{{.Better}}"
 gomilter config postfix --socket unix:{{.Better}} --queue-directory {{.Queue}}
 
-The user postfix must be able to write to the socket.
+The user postfix must be able to write to the socket, whose mode is 0660: hence the group.
 {{- end}}
 
 ## What the lines mean

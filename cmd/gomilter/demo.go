@@ -194,9 +194,9 @@ func (c *demoCmd) play(ctx context.Context, std stdio, mails []demoMail, filter 
 
 Look at what was delivered:
   cat %s/new/*%s
-Attach the same filter to your own mail server:
-  gomilter serve --socket unix:/run/gomilter/gomilter.sock
-  gomilter config postfix --socket unix:/run/gomilter/gomilter.sock    # or: config sendmail
+Attach filters to your own mail server; README.md has all of it, docs/filters.md has the filters:
+  gomilter serve -c examples/null.toml
+  gomilter config postfix -c examples/null.toml    # or: config sendmail
 Or see what any milter makes of a message of yours:
   gomilter mta --socket SPEC message.eml
 `, len(mails), delivered, len(mails)-delivered, dir, remove)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,21 +24,23 @@ type doctorCmd struct {
 // Help is shown below the flags.
 func (*doctorCmd) Help() string {
 	return "It reads the MTA's real configuration, changes nothing, and prints each fault with the line to paste or the command to run. " +
-		"Run it as root: other users do not see all that the MTA sees.\n\n" +
+		"Run it as root: other users do not see all that the MTA sees. Where the milter listens, and how long it takes, " +
+		"comes from its configuration unless flags say so.\n\n" +
 		"Exit codes: 0 there is no error, at most warnings and notes; 78 there are errors; " +
 		"69 the MTA is not installed or its configuration cannot be read; 77 it may not be read; 64 a flag is wrong."
 }
 
 // doctorFlags say what our side does.
 type doctorFlags struct {
-	Socket       []string      `required:"" sep:"none" placeholder:"SPEC" help:"Where the milter listens; may be repeated."`
-	StageTimeout time.Duration `default:"8s" help:"How long the milter may take for a stage (default: ${default})."`
-	EndTimeout   time.Duration `default:"240s" help:"How long it may take for the end of a message (default: ${default})."`
-	Macro        []string      `placeholder:"STAGE=NAMES" sep:"none" help:"Macros the milter reads beside the usual ones, as in connect={client_addr}; stages are connect, helo, mail, rcpt, data, eoh and end. May be repeated."`
-	User         string        `help:"The user the milter runs as, for a socket that is not there yet."`
-	Group        string        `help:"The group of such a socket."`
-	Mode         string        `placeholder:"OCTAL" help:"The mode of such a socket, as in 0660."`
-	JSON         bool          `help:"Print one JSON object for each finding."`
+	listenerFlags
+	Socket       []string       `sep:"none" placeholder:"SPEC" help:"Where the milter listens, in place of what the configuration says; may be repeated."`
+	StageTimeout *time.Duration `placeholder:"TIME" help:"How long the milter may take for a stage (default: as the configuration says; with --socket, 8s)."`
+	EndTimeout   *time.Duration `placeholder:"TIME" help:"How long it may take for the end of a message (default: as the configuration says; with --socket, 240s)."`
+	Macro        []string       `placeholder:"STAGE=NAMES" sep:"none" help:"Macros the milter reads beside the usual ones, as in connect={client_addr}; stages are connect, helo, mail, rcpt, data, eoh and end. May be repeated."`
+	User         string         `help:"The user the milter runs as, for a socket that is not there yet."`
+	Group        string         `help:"The group of such a socket."`
+	Mode         string         `placeholder:"OCTAL" help:"The mode of such a socket, as in 0660."`
+	JSON         bool           `help:"Print one JSON object for each finding."`
 }
 
 type doctorPostfixCmd struct {
@@ -62,7 +65,7 @@ func (*doctorSendmailCmd) Help() string { return (*doctorCmd)(nil).Help() }
 func (c *doctorPostfixCmd) Run(std stdio) error {
 	f, err := c.filter()
 	if err != nil {
-		return exit(exitUsage, err)
+		return err
 	}
 	list, err := doctor.Postfix(context.Background(), doctor.PostfixOptions{ConfigDir: c.ConfigDir, Postconf: c.Postconf}, f)
 	return c.answer(std.out, list, err, "Then: postfix check && postfix reload")
@@ -74,46 +77,91 @@ func (c *doctorSendmailCmd) Run(std stdio) error {
 	}
 	f, err := c.filter()
 	if err != nil {
-		return exit(exitUsage, err)
+		return err
 	}
 	list, err := doctor.Sendmail(context.Background(), doctor.SendmailOptions{CF: c.CF, Sendmail: c.Sendmail, Name: c.Name}, f)
 	return c.answer(std.out, list, err, "Where sendmail.cf is made of a sendmail.mc, mend that and make it anew. Then restart Sendmail.")
 }
 
-// filter makes of the flags what doctor is told of our side.
+// filter makes of the configuration and the flags what doctor is told of our side.
 func (c *doctorFlags) filter() (doctor.Filter, error) {
-	f := doctor.Filter{Sockets: c.Socket, StageTimeout: c.StageTimeout, EndTimeout: c.EndTimeout, User: c.User, Group: c.Group}
-	for _, spec := range c.Socket {
-		if _, err := parseEndpoint(spec); err != nil {
+	f := doctor.Filter{Sockets: c.Socket}
+	if len(c.Socket) == 0 {
+		if err := c.configured(&f); err != nil {
 			return f, err
 		}
 	}
-	if c.StageTimeout <= 0 || c.EndTimeout <= 0 {
-		return f, fmt.Errorf("--stage-timeout and --end-timeout are above zero")
+	f.User, f.Group = cmp.Or(c.User, f.User), cmp.Or(c.Group, f.Group)
+	for _, spec := range f.Sockets {
+		if _, err := parseEndpoint(spec); err != nil {
+			return f, exit(exitUsage, err)
+		}
+	}
+	for _, t := range []struct{ flag, to *time.Duration }{{c.StageTimeout, &f.StageTimeout}, {c.EndTimeout, &f.EndTimeout}} {
+		if t.flag != nil && *t.flag <= 0 {
+			return f, exitf(exitUsage, "--stage-timeout and --end-timeout are above zero")
+		} else if t.flag != nil {
+			*t.to = *t.flag
+		}
 	}
 	if c.Mode != "" {
 		n, err := strconv.ParseUint(c.Mode, 8, 9)
 		if err != nil {
-			return f, fmt.Errorf("--mode %q is no mode such as 0660", c.Mode)
+			return f, exitf(exitUsage, "--mode %q is no mode such as 0660", c.Mode)
 		}
 		f.Mode = fs.FileMode(n)
 	}
+	f.Macros = doctor.DefaultMacros()
+	return f, exit(exitUsage, c.addMacros(f.Macros))
+}
+
+// configured fills in what the configuration says of the listeners.
+func (c *doctorFlags) configured(f *doctor.Filter) error {
+	list, cfg, err := c.listeners()
+	if err != nil {
+		return err
+	}
+	f.User, f.Group, f.Mode = cfg.User, list[0].Group, list[0].Mode
+	for _, l := range list {
+		f.Sockets = append(f.Sockets, l.Socket)
+		t := l.Timeouts
+		if t.Stage < 0 { // none: the filters have a time all the same
+			t.Stage = t.FiltersStage
+		}
+		if t.End < 0 {
+			t.End = t.FiltersEnd
+		}
+		if t.Progress < 0 { // the MTA hears nothing before the end
+			t.Progress = t.End
+		}
+		f.StageTimeout, f.EndTimeout = max(f.StageTimeout, t.Stage), max(f.EndTimeout, t.End)
+		f.ProgressInterval = max(f.ProgressInterval, t.Progress)
+		if l.Group != f.Group {
+			f.Group = ""
+		}
+		if l.Mode != f.Mode {
+			f.Mode = 0
+		}
+	}
+	return nil
+}
+
+func (c *doctorFlags) addMacros(to map[wire.Stage][]string) error {
 	stages := make(map[string]wire.Stage)
 	for s := range wire.Stage(wire.MacroStages) {
 		stages[s.String()] = s
 	}
-	f.Macros = doctor.DefaultMacros()
 	for _, arg := range c.Macro {
 		name, names, ok := strings.Cut(arg, "=")
 		stage, known := stages[name]
 		if !ok || !known {
-			return f, fmt.Errorf("--macro %q is not STAGE=NAMES with a stage of connect, helo, mail, rcpt, data, eoh and end", arg)
+			return fmt.Errorf("--macro %q is not STAGE=NAMES with a stage of connect, helo, mail, rcpt, data, eoh and end", arg)
 		}
 		for _, m := range strings.FieldsFunc(names, func(r rune) bool { return r == ',' || r == ' ' }) {
-			f.Macros[stage] = append(f.Macros[stage], m)
+			to[stage] = append(to[stage], m)
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // answer prints the findings and returns what the exit code says.

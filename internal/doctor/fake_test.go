@@ -202,27 +202,34 @@ func (h *fakeHost) command(t *testing.T, command string) {
 		h.nodes[words[2]] = n
 	case words[0] == "systemctl":
 		clear(h.silent)
+		h.listen()
 	case words[0] == "install":
 		h.nodes[words[len(words)-1]] = node{mode: fs.ModeDir | 0o755, uid: 0, gid: 0, links: 1}
-	case words[0] == "gomilter":
-		n := node{mode: fs.ModeSocket | 0o660, uid: 500, gid: 500, links: 1}
-		for i, w := range words {
-			if w == "--group" {
-				n.gid, _ = h.group(words[i+1])
-			}
-			if w == "--socket" {
-				defer func(path string) {
-					h.nodes[path] = n
-					for dir := filepath.Dir(path); dir != "/"; dir = filepath.Dir(dir) {
-						if _, ok := h.nodes[dir]; !ok {
-							h.nodes[dir] = node{mode: fs.ModeDir | 0o755, links: 1}
-						}
-					}
-				}(strings.TrimPrefix(words[i+1], "unix:"))
-			}
-		}
 	default:
 		t.Fatalf("doctor says to run %q, which nobody knows", command)
+	}
+}
+
+// listen makes the socket that lines added to gomilter's configuration tell of.
+func (h *fakeHost) listen() {
+	set := make(map[string]string)
+	for line := range strings.Lines(h.files[configuration]) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " = ")
+		set[key] = strings.Trim(value, `"`)
+	}
+	path := strings.TrimPrefix(set["socket"], "unix:")
+	if path == "" {
+		return
+	}
+	n := node{mode: fs.ModeSocket | 0o660, uid: 500, gid: 500, links: 1}
+	if gid, err := h.group(set["group"]); err == nil {
+		n.gid = gid
+	}
+	h.nodes[path] = n
+	for dir := filepath.Dir(path); dir != "/"; dir = filepath.Dir(dir) {
+		if _, ok := h.nodes[dir]; !ok {
+			h.nodes[dir] = node{mode: fs.ModeDir | 0o755, links: 1}
+		}
 	}
 }
 

@@ -106,7 +106,7 @@ func TestPostfixFaults(t *testing.T) {
 		{name: "chroot's path without a chroot", fault: all(notRooted, setParam("smtpd_milters", "unix:/gomilter/g.sock")), want: []string{"error chroot smtp/inet"}},
 		{name: "chroot's path in a chroot", fault: setParam("smtpd_milters", "unix:/gomilter/g.sock")},
 
-		{name: "the socket is missing", fault: func(h *fakeHost) { delete(h.nodes, postfixSock) }, want: []string{"error socket-absent"}, says: "gomilter serve --socket unix:/var/spool/postfix/gomilter/g.sock --mode 0660 --group postfix"},
+		{name: "the socket is missing", fault: func(h *fakeHost) { delete(h.nodes, postfixSock) }, want: []string{"error socket-absent"}, says: `group = "postfix"`},
 		{name: "the socket is missing, and will be closed to Postfix", fault: func(h *fakeHost) { delete(h.nodes, postfixSock) },
 			adapt: func(f *Filter) { f.User, f.Group, f.Mode = "gomilter", "gomilter", 0o660 }, want: []string{"error socket-absent", "error permission"}},
 		{name: "the socket is missing, and will be open", fault: func(h *fakeHost) { delete(h.nodes, postfixSock) },

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -137,7 +138,7 @@ func reach(ctx context.Context, h host, f Filter, ep endpoint, root string, who 
 		out = append(out, Finding{Severity: Error, Code: "permission",
 			What: fmt.Sprintf("user %s, as whom %s connects, may not write to the socket %s (mode %04o, user %d, group %d)",
 				who.name, mta, sock.path, octal(sock.node.mode), sock.node.uid, sock.node.gid),
-			Why:   "The connection fails with \"Permission denied\"; let gomilter make the socket so for good, with --mode 0660 and --group of a group the user is in.",
+			Why:   "The connection fails with \"Permission denied\"; gomilter makes the socket so for good when its [[listener]] has a group the user is in.",
 			Fixes: run(groupCommands(sock, who, "g+rw")...)})
 	}
 	return append(out, listens(ctx, h, ep)...)
@@ -158,20 +159,26 @@ func groupCommands(v visit, who account, perm string) []string {
 
 // absent tells of a socket that does not exist.
 func absent(f Filter, ep endpoint, who account) []Finding {
-	command := "gomilter serve --socket " + quote(ep.spec)
-	if f.User != "" {
-		command += " --user " + quote(f.User)
-	}
-	switch {
-	case f.Group != "":
-		command += " --mode 0660 --group " + quote(f.Group)
-	case who.uid != 0:
-		command += " --mode 0660 --group " + quote(who.group)
+	group := f.Group
+	if group == "" && who.uid != 0 {
+		group = who.group
 	}
 	return []Finding{{Severity: Error, Code: "socket-absent",
 		What:  fmt.Sprintf("there is no socket %s", ep.path),
 		Why:   "The filter does not run, or listens elsewhere; mail is treated as the MTA's failure policy says.",
-		Fixes: run(command)}}
+		Fixes: listenAt(ep.spec, group)}}
+}
+
+// configuration is where gomilter's own configuration mostly is.
+const configuration = "/etc/gomilter/gomilter.toml"
+
+// listenAt makes gomilter listen at a socket, which belongs to a group unless that is "".
+func listenAt(spec, group string) []Fix {
+	lines := []string{"# in its [[listener]]:", "socket = " + strconv.Quote(spec)}
+	if group != "" {
+		lines = append(lines, "group = "+strconv.Quote(group), `mode = "0660"`)
+	}
+	return append([]Fix{{File: configuration, Lines: lines}}, run("systemctl restart gomilter")...)
 }
 
 // willReach judges a socket that is not there yet by what is known of it.
@@ -203,7 +210,7 @@ func willReach(h host, f Filter, ep endpoint, who account, mta string, want fs.F
 		What: fmt.Sprintf("user %s, as whom %s connects, will not be able to write to the socket %s (mode %04o, user %s, group %s)",
 			who.name, mta, ep.path, octal(f.Mode), f.User, f.Group),
 		Why:   "The connection will fail with \"Permission denied\".",
-		Fixes: run("gomilter serve --socket " + quote(ep.spec) + " --mode 0660 --group " + quote(who.group))}}
+		Fixes: listenAt(ep.spec, who.group)}}
 }
 
 // listens tries to connect.

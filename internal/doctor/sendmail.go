@@ -473,7 +473,7 @@ func (c *sendmailCheck) safePath(ep endpoint) {
 			fix := run("chmod " + perm + " " + quote(d.path))
 			if d.node.mode&fs.ModeSticky != 0 { // /tmp must stay as it is
 				why += " Let gomilter listen in a directory of its own, such as /run/gomilter."
-				fix = run("install -d -m 0755 /run/gomilter", "gomilter serve --socket unix:/run/gomilter/gomilter.sock")
+				fix = append(run("install -d -m 0755 /run/gomilter"), listenAt("unix:/run/gomilter/gomilter.sock", "")...)
 			}
 			c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("%s may write to the directory %s (mode %04o) of the socket %s", who, d.path, octal(d.node.mode), ep.path),
 				Why: why, Fixes: fix})
