@@ -313,7 +313,7 @@ func TestUnreadableBody(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := scan.SendBroken(t.Context(), scan.Options{Scanner: kind, Servers: []string{f.spec}}); err == nil || !strings.Contains(err.Error(), "disk on fire") {
+		if err := scan.SendBroken(t.Context(), scan.Options{Scanner: kind, Servers: []string{f.spec}}); err == nil || err.Error() != "scan: read the message: disk on fire" {
 			t.Errorf("%v: %v", kind, err)
 		}
 		if len(f.got()) != 0 || s == nil {
