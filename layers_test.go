@@ -15,9 +15,11 @@ const module = "github.com/gomilter/gomilter"
 // tests of a package may look up.
 var ranks = map[string]int{
 	"internal/comment": -1,
+	"internal/roff":    -1,
 	"internal/utf7":    -1,
 
 	"internal/archive": 0,
+	"internal/cliref":  0,
 	"internal/memconn": 0,
 	"internal/wire":    0,
 	"address":          0,

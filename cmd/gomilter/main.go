@@ -23,6 +23,9 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Watch real messages go by SMTP through a filter into a Maildir."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
+	Completion completionCmd `cmd:"" help:"Print a completion for a shell."`
+	Man        manCmd        `cmd:"" hidden:"" help:"Print a page of the manual."`
+
 	PrintVersion versionFlag `name:"version" help:"Print the version."`
 }
 

@@ -26,6 +26,8 @@ type versionInfo struct {
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 	Milter   []int  `json:"milter_versions"`
+
+	time string // of the commit, "" if it is not known
 }
 
 func (c *versionCmd) Run(std stdio) error {
@@ -74,6 +76,8 @@ func readVersion() versionInfo {
 		switch s.Key {
 		case "vcs.revision":
 			v.Commit = s.Value[:min(12, len(s.Value))]
+		case "vcs.time":
+			v.time = s.Value
 		case "vcs.modified":
 			v.Modified = s.Value == "true"
 		}

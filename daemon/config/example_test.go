@@ -10,6 +10,7 @@ import (
 
 	"github.com/gomilter/gomilter/daemon/config"
 	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/internal/roff"
 	"github.com/gomilter/gomilter/quarantine"
 )
 
@@ -208,4 +209,22 @@ func ExampleReference() {
 	}
 	fmt.Println(strings.Contains(reference.String(), "| `trusted_relays` |"), strings.Contains(example.String(), "#trusted_relays = []"))
 	// Output: true true
+}
+
+func ExampleManual() {
+	var b strings.Builder
+	p := roff.New(&b, roff.Title{Name: "gomilter.toml", Section: 5})
+	config.Manual(p)
+	if err := p.Flush(); err != nil {
+		panic(err)
+	}
+	_, about, _ := strings.Cut(b.String(), `.SS "[control]"`)
+	fmt.Println(strings.Join(strings.SplitAfterN(about, "\n", 7)[:6], ""))
+	// Output:
+	//
+	// The socket for gomilter ctl.
+	// .TP
+	// \fBsocket\fR
+	// The path of the socket; empty for none.
+	// .IP
 }

@@ -169,22 +169,49 @@ func writeDoc(b *bufio.Writer, text string) {
 // Reference writes the tables of all keys in Markdown.
 func Reference(w io.Writer) error {
 	b := bufio.NewWriter(w)
+	first := true
+	describe(func(head, doc string) {
+		if !first {
+			b.WriteByte('\n')
+		}
+		first = false
+		fmt.Fprintf(b, "### %s\n\n", head)
+		if doc != "" {
+			fmt.Fprintf(b, "%s.\n\n", doc)
+		}
+		b.WriteString("| key | what | type | default |\n|---|---|---|---|\n")
+	}, func(r row) {
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", strings.Join(r.names, "`, `"), escape(r.doc), r.typ, escape(r.def))
+	})
+	return b.Flush()
+}
+
+// A row is what the reference says about a key. Texts have what is literal between
+// backticks.
+type row struct {
+	names []string
+	doc   string
+	typ   string
+	def   string // empty for none
+}
+
+// describe calls section for each table of the configuration, and write for each
+// key of it.
+func describe(section func(head, doc string), write func(row)) {
 	c := example()
 	root := reflect.ValueOf(c).Elem()
-	section := func(head, doc string, structs ...reflect.Value) {
-		fmt.Fprintf(b, "\n### %s\n\n%s.\n\n| key | what | type | default |\n|---|---|---|---|\n", head, strings.ToUpper(doc[:1])+doc[1:])
-		for _, v := range structs {
-			writeRows(b, "", v)
-		}
+	table := func(head, doc string, v reflect.Value) {
+		section(head, strings.ToUpper(doc[:1])+doc[1:])
+		describeRows(write, "", v)
 	}
-	fmt.Fprintf(b, "### At the top\n\n| key | what | type | default |\n|---|---|---|---|\n")
-	fmt.Fprintf(b, "| `include` | files to read after this one, patterns with `*` and `?` | list of strings | `[]` |\n")
+	section("At the top", "")
+	write(row{[]string{"include"}, "files to read after this one, patterns with `*` and `?`", "list of strings", "`[]`"})
 	var tables []key
 	for _, k := range keysOf(root.Type()) {
 		if isTable(k.typ) {
 			tables = append(tables, k)
 		} else {
-			writeRow(b, "", k, root.Field(k.index))
+			write(rowOf("", k, root.Field(k.index)))
 		}
 	}
 	for _, k := range tables {
@@ -192,41 +219,41 @@ func Reference(w io.Writer) error {
 		case "listener":
 			l := c.Listeners[0]
 			l.Name, l.Socket, l.Filters = "", "", []string{}
-			section("[[listener]]", k.doc, reflect.ValueOf(l))
+			table("[[listener]]", k.doc, reflect.ValueOf(l))
 		case "filter":
-			section("[filter.NAME]", "a filter of any kind; the keys of its kind stand beside these", reflect.ValueOf(Filter{}))
+			table("[filter.NAME]", "a filter of any kind; the keys of its kind stand beside these", reflect.ValueOf(Filter{}))
 		default:
-			section("["+k.name+"]", k.doc, root.Field(k.index))
+			table("["+k.name+"]", k.doc, root.Field(k.index))
 		}
 	}
 	for _, k := range kinds {
-		section("[filter.NAME] of kind "+k.name, "it "+k.doc, reflect.ValueOf(k.options()).Elem())
+		table("[filter.NAME] of kind "+k.name, "it "+k.doc, reflect.ValueOf(k.options()).Elem())
 	}
-	return b.Flush()
 }
 
-// writeRows writes a row for each key of a struct, those of tables below included.
-func writeRows(b *bufio.Writer, prefix string, v reflect.Value) {
+// describeRows writes a row for each key of a struct, those of tables below
+// included.
+func describeRows(write func(row), prefix string, v reflect.Value) {
 	for _, k := range keysOf(v.Type()) {
 		f := v.Field(k.index)
 		switch {
 		case !isTable(k.typ):
-			writeRow(b, prefix, k, f)
+			write(rowOf(prefix, k, f))
 		case k.typ == reflect.TypeFor[Timeouts](), k.typ == reflect.TypeFor[Limits]():
-			fmt.Fprintf(b, "| `%s.…` | %s | table | |\n", k.name, escape(k.doc))
+			write(row{[]string{k.name + ".…"}, k.doc, "table", ""})
 		case k.typ.Kind() == reflect.Slice:
-			fmt.Fprintf(b, "| `[[filter.NAME.%s]]` | %s | tables | |\n", k.name, escape(k.doc))
-			writeRows(b, prefix+k.name+".", reflect.New(k.typ.Elem()).Elem())
+			write(row{[]string{"[[filter.NAME." + k.name + "]]"}, k.doc, "tables", ""})
+			describeRows(write, prefix+k.name+".", reflect.New(k.typ.Elem()).Elem())
 		default:
 			if k.doc != "" {
-				fmt.Fprintf(b, "| `%s` | %s | table | |\n", prefix+k.name, escape(k.doc))
+				write(row{[]string{prefix + k.name}, k.doc, "table", ""})
 			}
-			writeRows(b, prefix+k.name+".", f)
+			describeRows(write, prefix+k.name+".", f)
 		}
 	}
 }
 
-func writeRow(b *bufio.Writer, prefix string, k key, v reflect.Value) {
+func rowOf(prefix string, k key, v reflect.Value) row {
 	def := ""
 	switch value := plain(k, v); {
 	case k.def != "":
@@ -243,7 +270,7 @@ func writeRow(b *bufio.Writer, prefix string, k key, v reflect.Value) {
 	if k.typ == reflect.TypeFor[Secret]() {
 		names = append(names, prefix+k.name+"_file", prefix+k.name+"_env")
 	}
-	fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", strings.Join(names, "`, `"), escape(k.doc), typeName(k), escape(def))
+	return row{names, k.doc, typeName(k), def}
 }
 
 func escape(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
