@@ -23,7 +23,9 @@ func defang() (hooks func(*milter.Session) milter.Hooks, clean func(), err error
 			clean()
 		}
 	}()
-	store, err := quarantine.Open(dir, quarantine.Options{MaxBytes: 64 << 30, MaxEntries: 1 << 30})
+	// The load sends the same mails again and again. Originals are too old at once
+	// to be found again, so that each costs what a new one does.
+	store, err := quarantine.Open(dir, quarantine.Options{MaxBytes: 64 << 30, MaxEntries: 1 << 30, MaxAge: 1})
 	if err != nil {
 		return nil, nil, err
 	}
