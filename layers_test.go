@@ -49,10 +49,11 @@ var ranks = map[string]int{
 	"examples/skeleton":    4,
 	"examples/nomix":       4,
 
-	"daemon/config":  4,
-	"daemon/logs":    4,
-	"daemon/metrics": 4,
-	"daemon":         5,
+	"daemon/config":    4,
+	"daemon/logs":      4,
+	"daemon/metrics":   4,
+	"daemon":           5,
+	"internal/offline": 5,
 
 	"cmd/gomilter":              6,
 	"bench/bench-server":        6,

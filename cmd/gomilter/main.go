@@ -15,6 +15,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve the filters of the configuration to MTAs."`
 	Check   checkCmd   `cmd:"" help:"Tell what is wrong with the configuration."`
 	Ctl     ctlCmd     `cmd:"" help:"Ask the running daemon, or tell it what to do."`
+	Test    testCmd    `cmd:"" help:"Run the filters of the configuration on messages, and show what they would do."`
 	MTA     mtaCmd     `cmd:"" name:"mta" help:"Be the MTA: put a message, or what comes by SMTP, through milters."`
 	Bench   benchCmd   `cmd:"" help:"Load a milter and measure it."`
 	Config  configCmd  `cmd:"" help:"Print the lines that attach a milter to an MTA."`
