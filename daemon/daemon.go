@@ -136,7 +136,7 @@ func (d *Daemon) open(src *config.Source, cfg *config.Config, as *user.User) (*s
 			if err := next.makeFolders(as); err != nil {
 				return err
 			}
-			if err := BecomeUser(as); err != nil {
+			if err := becomeUser(as); err != nil {
 				return fmt.Errorf("user %s: %w", cfg.User, err)
 			}
 		}

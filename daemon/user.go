@@ -11,9 +11,9 @@ import (
 	"syscall"
 )
 
-// BecomeUser gives up root for good: the process goes on as the user, in the
+// becomeUser gives up root for good: the process goes on as the user, in the
 // user's groups. It does nothing for a process that is the user's already.
-func BecomeUser(u *user.User) error {
+func becomeUser(u *user.User) error {
 	uid, err := strconv.Atoi(u.Uid)
 	if err != nil {
 		return err
