@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -187,7 +188,7 @@ func TestReadmeFilterDoesWhatItSays(t *testing.T) {
 // The lines to paste in the docs are those that gomilter config prints.
 func TestAttachLinesAreThoseOfConfig(t *testing.T) {
 	gomilter := buildGomilter(t)
-	line := regexp.MustCompile(`^(INPUT_MAIL_FILTER\(|O InputMailFilters=|Xgomilter, |(non_)?smtpd_milters = |milter_\w+ = )`)
+	line := regexp.MustCompile(`^(INPUT_MAIL_FILTER\(|O InputMailFilters=|O Milter\.macros\.|Xgomilter, |(non_)?smtpd_milters = |milter_\w+ = )`)
 	for _, c := range []struct{ mta, socket string }{
 		{"sendmail", "unix:/run/gomilter/gomilter.sock"}, {"sendmail", "inet:8891@127.0.0.1"}, {"sendmail", "inet6:8891@[::1]"},
 		{"postfix", "unix:/var/spool/postfix/gomilter/gomilter.sock"}, {"postfix", "inet:8891@127.0.0.1"}, {"postfix", "inet6:8891@[::1]"},
@@ -203,10 +204,8 @@ func TestAttachLinesAreThoseOfConfig(t *testing.T) {
 				continue
 			}
 			found++
-			for _, name := range []string{"README.md", "docs/attach.md"} {
-				if !strings.Contains(readDoc(t, name), l+"\n") {
-					t.Errorf("%s lacks the line of gomilter config %s --socket %s:\n%s", name, c.mta, c.socket, l)
-				}
+			if !strings.Contains(readDoc(t, "docs/attach.md"), l+"\n") {
+				t.Errorf("docs/attach.md lacks the line of gomilter config %s --socket %s:\n%s", c.mta, c.socket, l)
 			}
 		}
 		if found < 3 {
@@ -219,22 +218,36 @@ func TestAttachLinesAreThoseOfConfig(t *testing.T) {
 func TestCommandsInDocs(t *testing.T) {
 	doc := readDoc(t, "docs/commands.md")
 	gomilter, dir := buildGomilter(t), t.TempDir()
-	const docSocket = "/run/gomilter/gomilter.sock"
 	socket := filepath.Join(dir, "s")
-	message := regexp.MustCompile(`(?s)In .message\.eml. there is\n\n(.*?)\n\x60\x60\x60`).FindStringSubmatch(doc)
-	if message == nil {
-		t.Fatal("the doc shows no message")
+	shown := regexp.MustCompile("(?s)In `([a-z.]+)` there is\n\n(.*?)\n(?:\n[^ ]|\x60\x60\x60)").FindAllStringSubmatch(doc, -1)
+	if len(shown) < 2 {
+		t.Fatalf("the doc shows %d files", len(shown))
 	}
-	if err := os.WriteFile(filepath.Join(dir, "message.eml"), []byte(strings.ReplaceAll("\n"+message[1], "\n    ", "\n")[1:]), 0o600); err != nil {
+	files := map[string]string{}
+	for _, m := range shown {
+		files[m[1]] = strings.ReplaceAll("\n"+strings.TrimRight(m[2], "\n")+"\n", "\n    ", "\n")[1:]
+	}
+	// The daemon has its files beside its configuration, and the user that runs the test.
+	me, err := user.Current()
+	if err != nil {
 		t.Fatal(err)
 	}
-	command := func(args []string) *exec.Cmd {
-		for i, a := range args {
-			if a == "--user" { // there may be no such user, and no root
-				args = append(append([]string{}, args[:i]...), append(args[i+2:], "--allow-root")...)
-				break
-			}
+	const docSocket = "/run/gomilter/gomilter.sock"
+	sample := readDoc(t, "examples/sample.toml")
+	for _, r := range [][2]string{{docSocket, socket}, {`user = "gomilter"`, `user = "` + me.Username + "\"\nstate_dir = \"state\"\ncontrol = { socket = \"c\" }"}} {
+		if !strings.Contains(sample, r[0]) {
+			t.Fatalf("examples/sample.toml lacks %q", r[0])
 		}
+		sample = strings.Replace(sample, r[0], r[1], 1)
+	}
+	files["sample.toml"] = sample
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back := strings.NewReplacer(filepath.Join(dir, "state"), "/var/lib/gomilter", socket, docSocket, `"`+me.Username+`"`, `"gomilter"`)
+	command := func(args []string) *exec.Cmd {
 		for i := range args {
 			if !strings.HasPrefix(args[i], "unix:/var/spool") && args[0] != "config" {
 				args[i] = strings.ReplaceAll(args[i], docSocket, socket)
@@ -270,7 +283,7 @@ func TestCommandsInDocs(t *testing.T) {
 			}
 			got = string(out)
 		}
-		got = strings.ReplaceAll(got, socket, docSocket)
+		got = back.Replace(got)
 		want, more := strings.CutSuffix(want, "[…]\n")
 		got, want = sameNumbers(got), sameNumbers(want)
 		if got != want && !(more && strings.HasPrefix(got, want)) {
@@ -283,7 +296,7 @@ func TestCommandsInDocs(t *testing.T) {
 func sameNumbers(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	for _, r := range []struct{ re, by string }{
-		{`time=\S+`, "time=T"}, {`/tmp/[^ /]*`, "/tmp/X"}, {`[0-9A-F]{9,}`, "ID"}, {`\d+(\.\d+)?`, "N"}, {` {2,}`, "  "},
+		{`time=\S+`, "time=T"}, {`\(ref \w+\)`, "(ref R)"}, {`\d{4}-\d\d-\d\dT[0-9:.]+Z`, "TIME"}, {`\b(v[0-9.]+|development|unknown), process`, "VERSION, process"}, {`/tmp/[^ /]*`, "/tmp/X"}, {`[0-9A-F]{9,}`, "ID"}, {`\d+(\.\d+)?`, "N"}, {` {2,}`, "  "},
 	} {
 		s = regexp.MustCompile(r.re).ReplaceAllString(s, r.by)
 	}

@@ -25,20 +25,22 @@ func (m *MTA) ConfigProgram() string {
 	return postfixCommand("postconf")
 }
 
-// Reload makes Postfix read its configuration again, and waits until it did.
+// Reload makes the MTA read its configuration again, as "postfix reload" does and a
+// restart of Sendmail, and waits until it did.
 func (m *MTA) Reload(t testing.TB) {
 	t.Helper()
-	if m.Kind != Postfix {
-		t.Fatalf("peertest: %s cannot be reloaded", m.Kind)
+	done := "reload -- version"
+	if m.Kind == Sendmail {
+		done = "listening at " + m.Addr // it starts itself anew
 	}
 	m.Log.Clear()
 	err := m.proc.cmd.Process.Signal(syscall.SIGHUP)
 	if err == nil {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		_, err = m.Log.wait(ctx, "reload -- version")
+		_, err = m.Log.wait(ctx, done)
 	}
 	if err != nil {
-		t.Fatal(fmt.Errorf("peertest: reload %s: %w", m.Kind, err))
+		t.Fatal(fmt.Errorf("peertest: reload %s: %w; its log:\n%s", m.Kind, err, m.Log.tail()))
 	}
 }
