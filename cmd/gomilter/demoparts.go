@@ -28,8 +28,12 @@ func demoChain(dir string, log *slog.Logger) (*filter.Chain, error) {
 	if err != nil {
 		return nil, err
 	}
+	active, err := html.New("html", html.FilterOptions{})
+	if err != nil {
+		return nil, err
+	}
 	chain := &filter.Chain{
-		Steps:     []filter.Step{{Filter: dangerous}, {Filter: html.New("html", html.FilterOptions{})}},
+		Steps:     []filter.Step{{Filter: dangerous}, {Filter: active}},
 		Originals: store, Log: log,
 	}
 	return chain, chain.Check()

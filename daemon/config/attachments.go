@@ -10,7 +10,6 @@ import (
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/attachments"
 	"github.com/gomilter/gomilter/internal/archive"
-	"github.com/gomilter/gomilter/internal/wire"
 	"github.com/gomilter/gomilter/message"
 )
 
@@ -123,9 +122,9 @@ func (o *Attachments) build(b *build) *filter.Filter {
 	return f
 }
 
-// checkField tells of a name that no header field can have.
+// checkField tells of a name that no header field can have by which messages are marked.
 func checkField(b *build, key, name string) {
-	if _, err := wire.CheckHeader(name, "x"); err != nil {
+	if err := filter.CheckTag(name); err != nil {
 		b.bad(key, "%v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/html"
 )
@@ -14,22 +15,24 @@ var htmlKind = filterKind{
 
 // HTML is the table of a filter of kind html.
 type HTML struct {
-	Marker           string `toml:"marker" doc:"begins the comment left where something was removed: letters, digits, blanks and .,:;/_()"`
-	RemoveForms      bool   `toml:"remove_forms" doc:"remove the tags of forms too; their fields stay"`
-	RemoveDataImages bool   `toml:"remove_data_images" doc:"remove data: URLs of images too"`
-	KeepConditional  bool   `toml:"keep_conditional" doc:"keep conditional comments in which nothing active is found"`
-	KeepStylesheets  bool   `toml:"keep_stylesheets" doc:"keep links to style sheets"`
-	MaxSize          Size   `toml:"max_size" doc:"bytes of a page that are read; what follows is removed"`
-	MaxToken         Size   `toml:"max_token" opt:"min=64" doc:"bytes of a tag or comment; a longer one is removed with all that follows"`
-	MaxAttributes    int    `toml:"max_attributes" opt:"min=1" doc:"attributes of a tag; one with more is removed"`
-	MaxFindings      int    `toml:"max_findings" opt:"min=1" doc:"how many findings the explanation lists"`
-	ChangeSealed     bool   `toml:"change_sealed" doc:"change parts also where that breaks a signature; without, the message gets the header field of tag"`
-	Tag              string `toml:"tag" doc:"that header field"`
-	KeepOriginals    bool   `toml:"keep_originals" doc:"keep messages as they were before they are changed"`
+	Marker           string      `toml:"marker" doc:"begins the comment left where something was removed: letters, digits, blanks and .,:;/_()"`
+	RemoveForms      bool        `toml:"remove_forms" doc:"remove the tags of forms too; their fields stay"`
+	RemoveDataImages bool        `toml:"remove_data_images" doc:"remove data: URLs of images too"`
+	KeepConditional  bool        `toml:"keep_conditional" doc:"keep conditional comments in which nothing active is found"`
+	KeepStylesheets  bool        `toml:"keep_stylesheets" doc:"keep links to style sheets"`
+	MaxSize          Size        `toml:"max_size" doc:"bytes of a page that are read; what follows is removed"`
+	MaxToken         Size        `toml:"max_token" opt:"min=64" doc:"bytes of a tag or comment; a longer one is removed with all that follows"`
+	MaxAttributes    int         `toml:"max_attributes" opt:"min=1" doc:"attributes of a tag; one with more is removed"`
+	MaxFindings      int         `toml:"max_findings" opt:"min=1" doc:"how many findings the explanation lists"`
+	Sealed           html.Action `toml:"sealed" doc:"what happens by active content in a part whose change would break a signature, or that is encrypted: tag the message with a header field, and a forged signature gets by; change the part all the same; quarantine: the mail server holds the message; reject"`
+	Tag              string      `toml:"tag" doc:"the header field of tag"`
+	Reply            Reply       `toml:"reply" doc:"the answer of reject"`
+	KeepOriginals    bool        `toml:"keep_originals" doc:"keep messages as they were before they are changed"`
 }
 
 func defaultHTML() *HTML {
-	return &HTML{Marker: "removed: ", MaxSize: 64 << 20, MaxToken: 8 << 20, MaxAttributes: 512, MaxFindings: 64, Tag: "X-Html-Warning", KeepOriginals: true}
+	return &HTML{Marker: "removed: ", MaxSize: 64 << 20, MaxToken: 8 << 20, MaxAttributes: 512, MaxFindings: 64, Tag: "X-Html-Warning",
+		Reply: Reply{550, "5.7.1", "This message has active content in a signed part that we do not accept"}, KeepOriginals: true}
 }
 
 func (o *HTML) build(b *build) *filter.Filter {
@@ -40,15 +43,25 @@ func (o *HTML) build(b *build) *filter.Filter {
 	if !o.KeepOriginals && b.filter.Mode == filter.On {
 		b.warn("keep_originals", "what is removed from a page is lost; with originals kept it could be found again")
 	}
+	reply := milter.Reject(o.Reply.Code, o.Reply.Enhanced, o.Reply.Text)
+	if err := reply.Err(); err != nil {
+		b.bad("reply", "%v", err)
+	}
 	if b.failed {
 		return nil
 	}
-	return html.New(b.filter.Name, html.FilterOptions{
+	f, err := html.New(b.filter.Name, html.FilterOptions{
 		Remove: html.Options{Marker: o.Marker, RemoveForms: o.RemoveForms, RemoveDataImages: o.RemoveDataImages,
 			KeepConditional: o.KeepConditional, KeepStylesheets: o.KeepStylesheets, MaxSize: int64(o.MaxSize), MaxToken: int(o.MaxToken),
 			MaxAttributes: o.MaxAttributes, MaxFindings: o.MaxFindings},
-		Sealed:        o.ChangeSealed,
+		Sealed:        o.Sealed,
 		Tag:           o.Tag,
+		Reply:         reply,
 		DropOriginals: !o.KeepOriginals,
 	})
+	if err != nil {
+		b.bad("", "%s", reason(err, html.ErrOptions))
+		return nil
+	}
+	return f
 }

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"strings"
+
 	"github.com/gomilter/gomilter/filter"
 )
 
@@ -78,11 +80,8 @@ func (b *build) dir() string {
 
 // reason drops the words that begin each error of a package.
 func reason(err error, sentinel error) string {
-	s := err.Error()
-	if p := sentinel.Error() + ": "; len(s) > len(p) && s[:len(p)] == p {
-		return s[len(p):]
-	}
-	return s
+	s := strings.ReplaceAll(err.Error(), sentinel.Error()+": ", "")
+	return strings.ReplaceAll(s, "\n", "; ")
 }
 
 // step makes a step of a chain. It returns false when a problem was told.

@@ -8,6 +8,7 @@ import (
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/attachments"
 	"github.com/gomilter/gomilter/filter/headers"
+	"github.com/gomilter/gomilter/filter/html"
 	"github.com/gomilter/gomilter/filter/scan"
 )
 
@@ -25,6 +26,7 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[attachments.Action]():  {"", "ignore", "tag", "replace", "quarantine", "reject"},
 	reflect.TypeFor[scan.Scanner]():        {"", "clamd", "spamd", "rspamd"},
 	reflect.TypeFor[scan.Action]():         {"", "accept", "tag", "tag-subject", "quarantine", "tempfail", "reject", "discard"},
+	reflect.TypeFor[html.Action]():         {"tag", "change", "quarantine", "reject"},
 	reflect.TypeFor[headers.Part]():        {"value", "raw", "address", "display-name", "charset", "name", "recipient"},
 	reflect.TypeFor[headers.Match]():       {"equal", "contains", "prefix", "suffix", "glob", "regexp", "longer", "shorter", "present", "missing", "more-than", "sender-domain"},
 	reflect.TypeFor[headers.Action]():      {"", "reject", "tempfail", "discard", "quarantine", "tag", "add", "change", "remove", "note"},

@@ -2,6 +2,7 @@ package html
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"os"
 	"testing"
@@ -29,7 +30,7 @@ func BenchmarkRemove(b *testing.B) {
 			b.SetBytes(int64(len(bb.text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Remove(io.Discard, bytes.NewReader(bb.text), Options{}); err != nil {
+				if _, err := Remove(context.Background(), io.Discard, bytes.NewReader(bb.text), Options{}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -12,54 +12,41 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/encoding/unicode/utf32"
+	"golang.org/x/text/transform"
 
 	"github.com/gomilter/gomilter/internal/utf7"
 )
 
 // A reading is one way to get ASCII-compatible text out of bytes.
 type reading struct {
-	charset string              // as plainCharset has it; "" is the bytes themselves
-	enc     encoding.Encoding   // nil for those without
-	strip   func([]byte) []byte // takes characters of two bytes out where there is no decoder; cannot be written
-	noNUL   bool                // the bytes without NULs
-	wide    bool                // the text may be in an encoding of 16 or 32 bits: NULs are nothing odd
+	charset string                       // as plainCharset has it; "" is the bytes themselves
+	enc     encoding.Encoding            // nil for those without
+	strip   func() transform.Transformer // takes characters of two bytes out where there is no decoder; cannot be written
+	noNUL   bool                         // the bytes without NULs
+	wide    bool                         // the text may be in an encoding of 16 or 32 bits: NULs are nothing odd
 }
 
 func (r reading) isBytes() bool { return r.enc == nil && r.strip == nil && !r.noNUL }
 
-func (r reading) decode(b []byte) []byte {
+// decoder returns what makes ASCII and what extends it of the bytes, nil for the bytes
+// themselves. Decoders make U+FFFD of what they do not know and have no errors.
+func (r reading) decoder() transform.Transformer {
 	switch {
 	case r.strip != nil:
-		return r.strip(b)
+		return r.strip()
 	case r.noNUL:
-		return bytes.ReplaceAll(b, []byte{0}, nil)
+		return withoutNULs{}
 	case r.enc != nil:
-		// Decoders make U+FFFD of what they do not know and have no errors.
-		if out, err := r.enc.NewDecoder().Bytes(b); err == nil {
-			return out
-		}
+		return r.enc.NewDecoder()
 	}
-	return b
-}
-
-// encode writes what decode has read. What the encoding lacks becomes a
-// character reference.
-func (r reading) encode(b []byte) (_ []byte, ok bool) {
-	switch {
-	case r.strip != nil:
-		return nil, false
-	case r.enc != nil:
-		out, err := encoding.HTMLEscapeUnsupported(r.enc.NewEncoder()).Bytes(b)
-		return out, err == nil
-	}
-	return b, true
+	return nil
 }
 
 // mark returns a text of nothing but a marker.
 func mark(text, charset string) []byte {
 	b := []byte("<!-- " + text + " -->")
-	if ways, _ := charsetReadings(plainCharset(charset)); len(ways) > 0 {
-		if out, ok := ways[0].encode(b); ok {
+	if ways, _ := charsetReadings(plainCharset(charset)); len(ways) > 0 && ways[0].enc != nil {
+		if out, err := encoding.HTMLEscapeUnsupported(ways[0].enc.NewEncoder()).Bytes(b); err == nil {
 			return out
 		}
 	}
@@ -79,8 +66,8 @@ var (
 	utf7way = reading{charset: "utf7", enc: utf7.Encoding}
 	jis     = reading{charset: "iso2022", enc: japanese.ISO2022JP}
 	hz      = reading{charset: "hz", enc: simplifiedchinese.HZGB2312}
-	shifts  = reading{charset: "iso2022", strip: withoutShifts}
-	johab   = reading{charset: "johab", strip: withoutJohab}
+	shifts  = reading{charset: "iso2022", strip: func() transform.Transformer { return new(withoutShifts) }}
+	johab   = reading{charset: "johab", strip: func() transform.Transformer { return withoutJohab{} }}
 	ebcdic  = []reading{
 		{charset: "037", enc: charmap.CodePage037},
 		{charset: "1047", enc: charmap.CodePage1047},
@@ -267,61 +254,4 @@ func namedCharsets(head []byte) (names []string) {
 func (s *scanner) readsCharset(name string) bool {
 	ways, _ := charsetReadings(plainCharset(name))
 	return len(ways) == 0 || slices.ContainsFunc(ways, func(w reading) bool { return slices.Contains(s.charsets, w.charset) })
-}
-
-// withoutShifts returns the ASCII that is left of ISO 2022 (ECMA-35, RFC 1557,
-// RFC 1922) without its escape sequences and its characters of two bytes, which
-// become one byte each.
-func withoutShifts(b []byte) []byte {
-	out := make([]byte, 0, len(b))
-	twoBytes, out1 := false, false // G0 is a set of two bytes; shifted out to G1
-	for i := 0; i < len(b); i++ {
-		switch c := b[i]; {
-		case c == 0x1b:
-			j := i + 1
-			for j < len(b) && 0x20 <= b[j] && b[j] <= 0x2f {
-				j++
-			}
-			if j == len(b) || b[j] < 0x30 || b[j] > 0x7e {
-				continue
-			}
-			set := string(b[i+1 : j])
-			switch {
-			case set == "$" || set == "$(":
-				twoBytes = true
-			case set == "(":
-				twoBytes = b[j] == 'I'
-			case set == "" && (b[j] == 'N' || b[j] == 'O'): // one character of G2 or G3
-				j = min(j+2, len(b)-1)
-			}
-			i = j
-		case c == 0x0e:
-			out1 = true
-		case c == 0x0f:
-			out1 = false
-		case (twoBytes || out1) && c > ' ':
-			out = append(out, 0x80)
-			if i+1 < len(b) && b[i+1] > ' ' {
-				i++
-			}
-		default:
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-// withoutJohab returns text in Johab (KS X 1001 annex 3) with 0x80 for each
-// character of two bytes; the second may be a <, = or >.
-func withoutJohab(b []byte) []byte {
-	out := make([]byte, 0, len(b))
-	for i := 0; i < len(b); i++ {
-		c := b[i]
-		if 0x84 <= c && c <= 0xf9 && i+1 < len(b) && (0x31 <= b[i+1] && b[i+1] <= 0x7e || b[i+1] >= 0x81) {
-			c = 0x80
-			i++
-		}
-		out = append(out, c)
-	}
-	return out
 }

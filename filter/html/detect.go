@@ -78,7 +78,9 @@ func sniff(head []byte) bool {
 	head = head[:min(len(head), 4*sniffSize)]
 	for _, r := range readings(head, "") {
 		if r.wide && r.enc != nil {
-			head = r.decode(head)
+			if out, err := r.enc.NewDecoder().Bytes(head); err == nil {
+				head = out
+			}
 			break
 		}
 	}

@@ -1,6 +1,7 @@
 package html_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -10,7 +11,7 @@ import (
 
 func ExampleRemove() {
 	const text = `<p onclick="steal()">Dear <b>customer</b><script>steal()</script>, <a href="java&Tab;script:steal()">log in</a>.</p>`
-	rep, err := html.Remove(os.Stdout, strings.NewReader(text), html.Options{})
+	rep, err := html.Remove(context.Background(), os.Stdout, strings.NewReader(text), html.Options{})
 	if err != nil {
 		fmt.Println(err)
 	}
@@ -27,7 +28,7 @@ func ExampleRemove() {
 
 func ExampleOptions() {
 	o := html.Options{Charset: "iso-8859-1", Marker: "removed by example.com: ", RemoveForms: true}
-	if _, err := html.Remove(os.Stdout, strings.NewReader("<form action=/login><input name=password></form>"), o); err != nil {
+	if _, err := html.Remove(context.Background(), os.Stdout, strings.NewReader("<form action=/login><input name=password></form>"), o); err != nil {
 		fmt.Println(err)
 	}
 	// Output: <!-- removed by example.com: form --><input name=password>
@@ -35,7 +36,7 @@ func ExampleOptions() {
 
 func ExampleReport() {
 	var out strings.Builder
-	rep, err := html.Remove(&out, strings.NewReader("<p>Nothing that acts, <br> & all stays"), html.Options{})
+	rep, err := html.Remove(context.Background(), &out, strings.NewReader("<p>Nothing that acts, <br> & all stays"), html.Options{})
 	if err == nil && rep.Total == 0 {
 		fmt.Println("left as it is")
 	}

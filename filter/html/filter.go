@@ -1,7 +1,9 @@
 package html
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,80 +16,143 @@ import (
 
 // FilterOptions say what the filter does with mail. The zero value works.
 type FilterOptions struct {
-	// Remove says what goes; its Charset and XML are those of each part.
+	// Remove says what goes; its Charset, XML and Spool are those of each part.
 	Remove Options
 
-	// Sealed lets parts be changed whose change breaks a signature. Without, such a
-	// message gets a header field instead.
-	Sealed bool
+	// Sealed is what happens by active content in a part whose change would break what
+	// looks like a signature, or that is encrypted. Without being told the message gets
+	// a header field, and the part stays: so does one in a forged signature.
+	Sealed Action
 
 	// Tag is that header field; "" means X-Html-Warning.
 	Tag string
+
+	// Reply is what Reject answers; nil means 550 5.7.1 with a text.
+	Reply *milter.Refusal
 
 	// DropOriginals changes messages without keeping them as they were.
 	DropOriginals bool
 }
 
+// ErrOptions is in the errors of [New].
+var ErrOptions = errors.New("html: options are not right")
+
 // New returns a filter that takes active content out of the HTML parts of mail, in
-// attached messages too. All other bytes of the message stay.
-func New(name string, o FilterOptions) *filter.Filter {
-	if o.Tag == "" {
-		o.Tag = "X-Html-Warning"
+// attached messages too. All other bytes of the message stay. In explanations parts are
+// counted as [message.Tree.Parts] has them; the message is number 1.
+//
+// The error wraps ErrOptions and tells all that is wrong.
+func New(name string, o FilterOptions) (*filter.Filter, error) {
+	f := &cleaner{FilterOptions: o}
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrOptions}, args...)...))
+	}
+	if name == "" {
+		bad("the filter has no name")
+	}
+	if f.Tag = cmp.Or(o.Tag, "X-Html-Warning"); f.Sealed > Reject {
+		bad("Sealed: there is no action %d", o.Sealed)
+	}
+	if err := filter.CheckTag(f.Tag); err != nil {
+		bad("Tag: %w", err)
+	}
+	if f.Reply == nil {
+		f.Reply = milter.Reject(550, "5.7.1", "This message has active content in a signed part that we do not accept")
+	}
+	if err := f.Reply.Err(); err != nil {
+		bad("Reply: %w", err)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	needs := milter.CanChangeBody | milter.CanChangeHeaders
+	switch f.Sealed {
+	case Tag:
+		needs |= milter.CanAddHeaders
+	case Quarantine:
+		needs |= milter.CanQuarantine
 	}
 	return &filter.Filter{
-		Name: name,
-		Needs: filter.Needs{Header: true, Body: true, Originals: !o.DropOriginals,
-			Actions: milter.CanAddHeaders | milter.CanChangeBody | milter.CanChangeHeaders},
-		Message: o.message,
-	}
+		Name:    name,
+		Needs:   filter.Needs{Header: true, Body: true, Originals: !o.DropOriginals, Actions: needs},
+		Message: f.message,
+	}, nil
 }
 
-func (o FilterOptions) message(ctx context.Context, t *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
+type cleaner struct{ FilterOptions }
+
+func (f *cleaner) message(ctx context.Context, t *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
 	tree, err := t.Message().Tree()
 	if err != nil {
 		return nil, err
 	}
-	var changed map[int]*message.Spool // by the part's place
+	var out *message.Spool // what parts become
 	defer func() {
-		for _, s := range changed {
-			s.Close()
+		if out != nil {
+			t.FreeSpool(out)
 		}
 	}()
-	i, sealed, room := 0, false, int64(1<<20)
+	type stretch struct{ from, size int64 }
+	var changed map[int]stretch // by the part's place
+	first, sealed := "", false
+	i := 0
 	for p := range tree.Parts() {
-		if p.IsLeaf() {
-			clean, report, err := o.clean(p, room)
-			switch {
-			case err != nil:
+		i++
+		if !p.IsLeaf() {
+			continue
+		}
+		o, ok, err := f.options(p)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		if o.Spool = t.NewSpool; out == nil {
+			out = t.NewSpool()
+		} else if len(changed) == 0 {
+			if err := out.Reset(); err != nil {
 				return nil, err
-			case report.Total == 0:
-			case !o.Sealed && (p.Signed() || p.Encrypted()):
-				t.Explain(fmt.Sprintf("part %d, signed: %s stay", i, report))
-				sealed = true
-				clean.Close()
-			default:
-				t.Explain(fmt.Sprintf("part %d: %s removed", i, report))
-				if changed == nil {
-					changed = make(map[int]*message.Spool)
-				}
-				changed[i] = clean
-				if room -= clean.Size(); room <= 0 {
-					room = -1
-				}
 			}
 		}
-		i++
+		from := out.Size()
+		report, err := Remove(ctx, out, p.Open(), o)
+		switch {
+		case err != nil:
+			return nil, err
+		case report.Total == 0:
+		case f.Sealed != Change && p.Sealed():
+			t.Explain(fmt.Sprintf("%s, sealed: %s (%s)", partName(i, p), report, f.Sealed))
+			if sealed = true; f.Sealed == Reject {
+				return f.Reply, nil
+			}
+		default:
+			why := fmt.Sprintf("%s: %s removed", partName(i, p), report)
+			t.Explain(why)
+			if changed == nil {
+				changed, first = make(map[int]stretch), why
+			}
+			changed[i] = stretch{from, out.Size() - from}
+		}
 	}
-	if sealed {
-		if err := e.AddHeader(o.Tag, "active content in a signed part"); err != nil {
+	switch {
+	case !sealed:
+	case f.Sealed == Quarantine:
+		return milter.Accept, e.Quarantine("active content in a signed part")
+	default:
+		if err := e.AddHeader(f.FilterOptions.Tag, "active content in a signed part"); err != nil {
 			return nil, err
 		}
 	}
 	if len(changed) == 0 {
 		return milter.Accept, nil
 	}
-	if !o.DropOriginals {
-		if _, err := t.Keep(ctx, "active content removed"); err != nil {
+	if !f.DropOriginals {
+		if more := len(changed) - 1; more > 0 {
+			first += fmt.Sprintf(", and of %d more parts", more)
+		}
+		if _, err := t.Keep(ctx, first); err != nil {
 			return nil, err
 		}
 	}
@@ -96,8 +161,8 @@ func (o FilterOptions) message(ctx context.Context, t *filter.Transaction, e *fi
 		return nil, err
 	}
 	for i, p := range slices.Collect(edit.Parts()) { // before any of them is changed
-		if s := changed[i]; s != nil {
-			if err := p.SetBody(s); err != nil {
+		if s, ok := changed[i+1]; ok {
+			if err := p.SetBody(io.NewSectionReader(out, s.from, s.size)); err != nil {
 				return nil, err
 			}
 		}
@@ -105,18 +170,25 @@ func (o FilterOptions) message(ctx context.Context, t *filter.Transaction, e *fi
 	return milter.Accept, nil
 }
 
-// clean returns a part's text without active content, when it is HTML and has any.
-//
-// room is how many bytes of it stay in memory, none if it is negative.
-func (o FilterOptions) clean(p *message.Part, room int64) (*message.Spool, Report, error) {
+// partName names a part in explanations. What the sender wrote is quoted, and bounded.
+func partName(i int, p *message.Part) string {
+	name := cmp.Or(p.Filename(), p.MediaType())
+	if r := []rune(name); len(r) > 80 {
+		name = string(r[:40]) + "\u2026" + string(r[len(r)-40:])
+	}
+	return fmt.Sprintf("part %d (%q)", i, name)
+}
+
+// options returns how a part is read; ok is unset for one that is no HTML.
+func (f *cleaner) options(p *message.Part) (o Options, ok bool, err error) {
 	kind := p.MediaType()
 	if kind == "text/plain" && len(p.Names()) == 0 {
-		return nil, Report{}, nil
+		return o, false, nil
 	}
 	head := make([]byte, 512)
 	n, err := io.ReadFull(p.Open(), head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return nil, Report{}, err
+		return o, false, err
 	}
 	var names []string
 	for _, name := range p.Names() {
@@ -125,24 +197,18 @@ func (o FilterOptions) clean(p *message.Part, room int64) (*message.Spool, Repor
 	xml := isXMLType(kind, names)
 	if !IsHTML(head[:n], kind, names) {
 		if !xml {
-			return nil, Report{}, nil
+			return o, false, nil
 		}
 		if page, err := isXMLPage(p.Open()); err != nil || !page {
-			return nil, Report{}, err
+			return o, false, err
 		}
 	}
-	ro := o.Remove
-	ro.XML = xml
+	o = f.Remove
+	o.XML = xml
 	if _, told := p.Param("charset"); told {
-		ro.Charset = p.Charset()
+		o.Charset = p.Charset()
 	}
-	s := message.NewSpool(room, "")
-	report, err := Remove(s, p.Open(), ro)
-	if err != nil || report.Total == 0 {
-		s.Close()
-		return nil, report, err
-	}
-	return s, report, nil
+	return o, true, nil
 }
 
 // String lists what was removed, in a line.

@@ -2,8 +2,11 @@ package html_test
 
 import (
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 
@@ -41,7 +44,7 @@ func TestFilter(t *testing.T) {
 		{"XML by its name", multi("Content-Type: application/octet-stream; name=a.rss\n\n<x><s:svg xmlns:s=\"http://www.w3.org/2000/&#115;vg\"><s:script>run()</s:script></s:svg></x>\n"),
 			multi("Content-Type: application/octet-stream; name=a.rss\n\n<x><s:svg xmlns:s=\"http://www.w3.org/2000/&#115;vg\"><!-- removed: script -->run()</s:svg></x>\n")},
 		{"XML that is data", multi("Content-Type: application/xml; name=bill.xml\n\n<?xml version=\"1.0\"?><?xml-stylesheet type=\"text/xsl\" href=\"bill.xsl\"?><b xmlns=\"urn:bill\"><object onx=\"1\"><script>1</script></object></b>\n"), ""},
-		{"signed", crlf("Content-Type: multipart/signed; boundary=b\n\n--b\n" + part + page + "--b\nContent-Type: application/pgp-signature\n\nx\n--b--\n"), "tagged"},
+		{"signed", crlf("Content-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=b\n\n--b\n" + part + page + "--b\nContent-Type: application/pgp-signature\n\nx\n--b--\n"), "tagged"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			miltertest.Each(t, func(t *testing.T, profile mta.Profile) {
@@ -50,7 +53,7 @@ func TestFilter(t *testing.T) {
 					t.Fatal(err)
 				}
 				var told *filter.Explanation
-				chain := &filter.Chain{Steps: []filter.Step{{Filter: html.New("html", html.FilterOptions{})}}, Originals: store,
+				chain := &filter.Chain{Steps: []filter.Step{{Filter: newFilter(t, html.FilterOptions{})}}, Originals: store,
 					Explain: func(x *filter.Explanation) { told = x }, Log: slog.New(slog.DiscardHandler)}
 				if err := chain.Check(); err != nil {
 					t.Fatal(err)
@@ -83,7 +86,7 @@ func TestD04OtherCharsets(t *testing.T) {
 		"utf-16":       "\xff\xfe<\x00s\x00c\x00r\x00i\x00p\x00t\x00>\x00x\x00<\x00/\x00s\x00c\x00r\x00i\x00p\x00t\x00>\x00b\x00",
 		"windows-1251": "<p>\xcf\xf0\xe8</p><script>x</script>", "iso-2022-jp": "<p>\x1b$B$\"\x1b(B</p><script>x</script>", "unknown-8": "<p>\xff</p><script>x</script>",
 	} {
-		chain := &filter.Chain{Steps: []filter.Step{{Filter: html.New("html", html.FilterOptions{DropOriginals: true})}}, Explain: func(*filter.Explanation) {}}
+		chain := &filter.Chain{Steps: []filter.Step{{Filter: newFilter(t, html.FilterOptions{DropOriginals: true})}}, Explain: func(*filter.Explanation) {}}
 		in := "Content-Type: text/html; charset=" + charset + "\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64Of(text) + "\r\n"
 		r := miltertest.New(t, &milter.Server{New: chain.Hooks}).Send(t, miltertest.Mail{Text: in})
 		tree, err := message.Read(strings.NewReader(r.Raw()), nil)
@@ -99,8 +102,106 @@ func TestD04OtherCharsets(t *testing.T) {
 }
 
 func ExampleNew() {
-	chain := &filter.Chain{Steps: []filter.Step{{Filter: html.New("html", html.FilterOptions{DropOriginals: true})}}}
+	clean, err := html.New("html", html.FilterOptions{DropOriginals: true, Sealed: html.Quarantine})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	chain := &filter.Chain{Steps: []filter.Step{{Filter: clean}}}
 	_ = &milter.Server{New: chain.Hooks} // and ListenAndServe
+}
+
+func newFilter(t testing.TB, o html.FilterOptions) *filter.Filter {
+	t.Helper()
+	f, err := html.New("html", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// A signature that is none saves nothing, and what happens to one that looks like one
+// is for the admin to say.
+func TestSealedParts(t *testing.T) {
+	const page = "Content-Type: text/html; name=\"a \\\"b\\\".htm\"\n\n<p>x</p><script>evil()</script>\n"
+	bare := crlf("MIME-Version: 1.0\nContent-Type: multipart/signed; boundary=b\n\n--b\n" + page + "--b--\n")
+	signed := crlf("MIME-Version: 1.0\nContent-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=b\n\n--b\n" + page + "--b\nContent-Type: application/pgp-signature\n\nx\n--b--\n")
+	for _, tt := range []struct {
+		name, in string
+		sealed   html.Action
+		want     string
+	}{
+		{"the word alone", bare, html.Tag, "changed"},
+		{"the word alone, where signed mail is refused", bare, html.Reject, "changed"},
+		{"encrypted, but a page", strings.Replace(strings.Replace(bare, "signed", "encrypted; protocol=\"application/pgp-encrypted\"", 1), "--b\r\n", "--b\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n--b\r\n", 1), html.Tag, "changed"},
+		{"signed, by default", signed, html.Tag, "tagged"},
+		{"signed, and changed", signed, html.Change, "changed"},
+		{"signed, and held", signed, html.Quarantine, "held"},
+		{"signed, and refused", signed, html.Reject, "refused"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var told *filter.Explanation
+			chain := &filter.Chain{Steps: []filter.Step{{Filter: newFilter(t, html.FilterOptions{DropOriginals: true, Sealed: tt.sealed})}},
+				Explain: func(x *filter.Explanation) { told = x }}
+			if err := chain.Check(); err != nil {
+				t.Fatal(err)
+			}
+			r := miltertest.New(t, &milter.Server{New: chain.Hooks}).Send(t, miltertest.Mail{Text: tt.in})
+			got := "left"
+			switch {
+			case r.Verdict != mta.Accept:
+				got = "refused"
+			case r.Quarantine != nil:
+				got = "held"
+			case !strings.Contains(r.Raw(), "evil()"):
+				got = "changed"
+			case r.Header("X-Html-Warning") != "":
+				got = "tagged"
+			}
+			if got != tt.want || !strings.Contains(told.Filters[0].Why, `("a \"b\".htm")`) {
+				t.Errorf("%s, %s; want %s", got, told, tt.want)
+			}
+		})
+	}
+}
+
+func TestOptionsThatAreNotRight(t *testing.T) {
+	for want, o := range map[string]html.FilterOptions{
+		"Tag: byte ' ' in header name": {Tag: "bad name:"},
+		"Tag: Subject has a meaning":   {Tag: "Subject"},
+		"there is no action 9":         {Sealed: 9},
+		"Reply: ":                      {Reply: milter.Reject(250, "2.0.0", "fine")},
+	} {
+		if f, err := html.New("html", o); f != nil || !errors.Is(err, html.ErrOptions) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: error %v, want %q", o, err, want)
+		}
+	}
+	_, err := html.New("", html.FilterOptions{Tag: "From", Sealed: 9})
+	if err == nil || len(strings.Split(err.Error(), "\n")) != 3 {
+		t.Errorf("not all that is wrong is told: %v", err)
+	}
+}
+
+func ExampleAction() {
+	fmt.Println(html.Tag, html.Change, html.Quarantine, html.Reject)
+	// Output: tag change quarantine reject
+}
+
+// What must be decoded goes where the chain says.
+func TestFilterSpoolsInTheFolderOfTheChain(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", "/nonexistent")
+	page := "<html><script>x</script>" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 40000)
+	for _, charset := range []string{"us-ascii", "iso-2022-jp"} {
+		chain := &filter.Chain{Steps: []filter.Step{{Filter: newFilter(t, html.FilterOptions{DropOriginals: true})}}, Dir: dir, MIME: message.Options{Dir: dir}, Explain: func(*filter.Explanation) {}}
+		r := miltertest.New(t, &milter.Server{New: chain.Hooks}).Send(t, miltertest.Mail{Text: "Content-Type: text/html; charset=" + charset + "\r\n\r\n" + page})
+		if r.Verdict != mta.Accept || strings.Contains(r.Raw(), "<script") || len(r.Raw()) < len(page) {
+			t.Errorf("%s: %s, %d bytes", charset, r.Verdict, len(r.Raw()))
+		}
+		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+			t.Errorf("%s: left are %v, %v", charset, left, err)
+		}
+	}
 }
 
 func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }

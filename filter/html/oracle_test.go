@@ -2,6 +2,7 @@ package html
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -181,7 +182,7 @@ func active(text []byte) string {
 func check(t *testing.T, text []byte, o Options) []byte {
 	t.Helper()
 	var out, again bytes.Buffer
-	rep, err := Remove(&out, bytes.NewReader(text), o)
+	rep, err := Remove(context.Background(), &out, bytes.NewReader(text), o)
 	if err != nil {
 		t.Fatalf("Remove(%q) error = %v", text, err)
 	}
@@ -191,7 +192,7 @@ func check(t *testing.T, text []byte, o Options) []byte {
 	if found := active(out.Bytes()); found != "" {
 		t.Errorf("Remove(%q)\n      = %q\nis active: %s", text, out.Bytes(), found)
 	}
-	rep, err = Remove(&again, bytes.NewReader(out.Bytes()), o)
+	rep, err = Remove(context.Background(), &again, bytes.NewReader(out.Bytes()), o)
 	if err != nil {
 		t.Fatalf("Remove(%q) error = %v", out.Bytes(), err)
 	}
@@ -227,7 +228,7 @@ func TestVectorsAreDisarmed(t *testing.T) {
 			text := []byte("<p>before</p>" + v + "<p>after</p>")
 			if o.KeepStylesheets {
 				var out bytes.Buffer
-				if _, err := Remove(&out, bytes.NewReader(text), o); err != nil {
+				if _, err := Remove(context.Background(), &out, bytes.NewReader(text), o); err != nil {
 					t.Error(err)
 				}
 				continue
@@ -250,7 +251,7 @@ func TestVectorsInRawTextAreDisarmed(t *testing.T) {
 
 func mustReport(t *testing.T, text string, o Options) Report {
 	t.Helper()
-	rep, err := Remove(new(bytes.Buffer), strings.NewReader(text), o)
+	rep, err := Remove(context.Background(), new(bytes.Buffer), strings.NewReader(text), o)
 	if err != nil {
 		t.Fatal(err)
 	}

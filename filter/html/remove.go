@@ -3,10 +3,12 @@ package html
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
-	"math"
 	"strings"
+
+	"github.com/gomilter/gomilter/message"
 )
 
 // Options say how text is read and what goes besides what always does. The
@@ -39,6 +41,11 @@ type Options struct {
 	MaxAttributes int
 	// MaxFindings is how many findings a report lists; more are counted. 0 means 64.
 	MaxFindings int
+
+	// Spool returns an empty place for text that must be decoded, of which two are held
+	// at a time; Remove closes them. nil means that they keep 1 MiB in memory, and the
+	// rest in a file in [os.TempDir].
+	Spool func() *message.Spool
 }
 
 func (o Options) withDefaults() Options {
@@ -57,6 +64,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxFindings <= 0 {
 		o.MaxFindings = 64
+	}
+	if o.Spool == nil {
+		o.Spool = func() *message.Spool { return message.NewSpool(0, "") }
 	}
 	return o
 }
@@ -128,21 +138,18 @@ func (r *Report) add(f Finding, limit int) {
 // looks at 1024 bytes, some readers at more.
 const headSize = 4096
 
-// rounds is how often the text is read in every way before it is given up.
-const rounds = 4
-
 // Remove copies HTML from r to w without its active content: every other byte
 // is kept. A comment is left where more than attributes went. What Remove wrote,
 // it would copy unchanged.
 //
 // Malformed HTML is no error; neither is what exceeds a limit, which is removed
-// and reported. The errors are those of r and w, and then what was written is
-// incomplete and not to be shown to anyone. r may be left unread beyond a limit.
-// At no time are more than a few times MaxToken bytes held, or MaxSize bytes
+// and reported. The errors are those of r, w, ctx and the spools, and then what was
+// written is incomplete and not to be shown to anyone. r may be left unread beyond a
+// limit. At no time are more than twelve times MaxToken bytes held, and two spools
 // where the text must be decoded.
-func Remove(w io.Writer, r io.Reader, o Options) (Report, error) {
+func Remove(ctx context.Context, w io.Writer, r io.Reader, o Options) (Report, error) {
 	o = o.withDefaults()
-	br := bufio.NewReaderSize(r, headSize)
+	br := bufio.NewReaderSize(&ctxReader{ctx, r}, headSize)
 	head, err := br.Peek(headSize)
 	if err != nil && err != io.EOF {
 		return Report{}, fmt.Errorf("html: read: %w", err)
@@ -153,7 +160,7 @@ func Remove(w io.Writer, r io.Reader, o Options) (Report, error) {
 	if len(ways) == 1 && ways[0].isBytes() {
 		rep, err = removePass(out, br, head, o, ways, ways[0])
 	} else {
-		rep, err = removeDecoded(out, br, o, ways)
+		rep, err = removeDecoded(ctx, out, br, o, ways)
 	}
 	if err == nil {
 		if ferr := out.Flush(); ferr != nil {
@@ -161,6 +168,19 @@ func Remove(w io.Writer, r io.Reader, o Options) (Report, error) {
 		}
 	}
 	return rep, err
+}
+
+// A ctxReader ends with its context.
+type ctxReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *ctxReader) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
 }
 
 // removePass reads the text in one way, which has an ASCII-compatible form.
@@ -179,59 +199,4 @@ func removePass(w io.Writer, r io.Reader, head []byte, o Options, ways []reading
 func isXML(head []byte) bool {
 	head = bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \t\r\n\f")
 	return len(head) > 5 && string(head[:5]) == "<?xml" && isSpace(head[5])
-}
-
-// removeDecoded reads the whole text and removes what is active in any way of
-// reading it.
-func removeDecoded(w io.Writer, r io.Reader, o Options, ways []reading) (Report, error) {
-	text, err := io.ReadAll(io.LimitReader(r, o.MaxSize))
-	if err != nil {
-		return Report{}, fmt.Errorf("html: read: %w", err)
-	}
-	over := false
-	if int64(len(text)) == o.MaxSize {
-		n, _ := io.ReadFull(r, make([]byte, 1))
-		over = n > 0
-		text = text[:len(text)&^3]
-	}
-	var rep Report
-	pass := o
-	pass.MaxSize = math.MaxInt64 // of what was read already
-	for round, changed := 0, true; changed; round++ {
-		changed = false
-		for _, way := range ways {
-			if (way.isBytes() || way.noNUL) && onlyWide(ways, text, o.Charset) {
-				continue
-			}
-			plain := way.decode(text)
-			in, limits := io.Reader(bytes.NewReader(plain)), pass
-			if over {
-				// The scanner finds out by itself, and marks the place.
-				in, limits.MaxSize, over = io.MultiReader(in, strings.NewReader(" ")), int64(len(plain)), false
-			}
-			var out bytes.Buffer
-			found, err := removePass(&out, in, plain[:min(len(plain), headSize)], limits, ways, way)
-			if err != nil {
-				return rep, err
-			}
-			if found.Total == 0 {
-				continue
-			}
-			changed = true
-			rep.Total += found.Total
-			rep.Findings = append(rep.Findings, found.Findings[:min(len(found.Findings), o.MaxFindings-len(rep.Findings))]...)
-			next, ok := way.encode(out.Bytes())
-			if !ok || round == rounds {
-				text = mark(o.Marker+"text", o.Charset)
-				rep.add(Finding{Kind: Ambiguous, Name: "text"}, o.MaxFindings)
-				changed = false
-				break
-			}
-			text = next
-		}
-	}
-	if _, err := w.Write(text); err != nil {
-		return rep, fmt.Errorf("html: write: %w", err)
-	}
-	return rep, nil
 }

@@ -2,6 +2,7 @@ package html
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"io"
@@ -21,7 +22,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func remove(t testing.TB, text string, o Options) (string, Report) {
 	t.Helper()
 	var out strings.Builder
-	rep, err := Remove(&out, strings.NewReader(text), o)
+	rep, err := Remove(context.Background(), &out, strings.NewReader(text), o)
 	if err != nil {
 		t.Fatalf("Remove(%q) error = %v", text, err)
 	}
@@ -102,7 +103,7 @@ func TestNothingActiveLeavesEveryByte(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		text := strings.Join(rapid.SliceOf(rapid.SampledFrom(pieces)).Draw(rt, "pieces"), "")
 		var out bytes.Buffer
-		rep, err := Remove(&out, iotest.OneByteReader(strings.NewReader(text)), Options{MaxToken: rapid.IntRange(300, 9000).Draw(rt, "max")})
+		rep, err := Remove(context.Background(), &out, iotest.OneByteReader(strings.NewReader(text)), Options{MaxToken: rapid.IntRange(300, 9000).Draw(rt, "max")})
 		if err != nil || out.String() != text || rep.Total > 0 {
 			rt.Errorf("Remove(%q) = %q, %v, %v", text, out.String(), rep.Findings, err)
 		}
@@ -227,13 +228,13 @@ func TestRemoveErrors(t *testing.T) {
 	boom := errors.New("boom")
 	for _, charset := range []string{"", "utf-16"} {
 		for _, text := range []string{"", "<p", strings.Repeat("<p>text", 2000)} {
-			if _, err := Remove(io.Discard, io.MultiReader(strings.NewReader(text), iotest.ErrReader(boom)), Options{Charset: charset}); !errors.Is(err, boom) {
+			if _, err := Remove(context.Background(), io.Discard, io.MultiReader(strings.NewReader(text), iotest.ErrReader(boom)), Options{Charset: charset}); !errors.Is(err, boom) {
 				t.Errorf("reading %d bytes of %q and then an error: got error %v", len(text), charset, err)
 			}
 		}
 		r, w := io.Pipe()
 		r.CloseWithError(boom)
-		if _, err := Remove(w, strings.NewReader("<p>text"), Options{Charset: charset}); !errors.Is(err, boom) {
+		if _, err := Remove(context.Background(), w, strings.NewReader("<p>text"), Options{Charset: charset}); !errors.Is(err, boom) {
 			t.Errorf("writing to a broken pipe: got error %v", err)
 		}
 	}
@@ -288,7 +289,7 @@ func TestNastyTextTakesLinearTime(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, o := range []Options{{}, {MaxAttributes: size, KeepConditional: true, KeepStylesheets: true}} {
 				start := time.Now()
-				if _, err := Remove(io.Discard, strings.NewReader(tt.text), o); err != nil {
+				if _, err := Remove(context.Background(), io.Discard, strings.NewReader(tt.text), o); err != nil {
 					t.Fatal(err)
 				}
 				// Quadratic is minutes; the machine may be busy.

@@ -2,6 +2,7 @@ package html
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -62,6 +63,9 @@ const maxRawDepth = 3
 // another takes over: it clears a map that never shrinks at every tag.
 const manyAttributes = 64
 
+// errWrite is in the errors of what is written to.
+var errWrite = errors.New("html: write")
+
 func newScanner(w io.Writer, r io.Reader, o Options) *scanner {
 	return &scanner{o: o, w: w, src: &source{r: r, left: o.MaxSize}, open: map[string]int{}}
 }
@@ -120,7 +124,7 @@ func (s *scanner) run() error {
 		s.cut()
 	}
 	if s.werr != nil {
-		return fmt.Errorf("html: write: %w", s.werr)
+		return fmt.Errorf("%w: %w", errWrite, s.werr)
 	}
 	return nil
 }

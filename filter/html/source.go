@@ -32,6 +32,9 @@ func (s *source) Read(p []byte) (int, error) {
 	}
 	n, err := s.r.Read(p[:min(int64(len(p)), 4096, s.left)])
 	s.left -= int64(n)
+	if err == errCut {
+		s.over, err = true, io.EOF
+	}
 	return n, err
 }
 

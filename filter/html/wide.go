@@ -2,9 +2,12 @@ package html
 
 import (
 	"bytes"
-	"regexp"
+	"fmt"
+	"io"
 	"slices"
 	"unicode/utf8"
+
+	"golang.org/x/text/transform"
 )
 
 // onlyWide reports whether no reader takes a text for bytes, with NULs or without:
@@ -14,56 +17,123 @@ import (
 //
 // Where what acts stands in the bytes, that is no chance: a sender may know a
 // reader that takes no heed of labels.
-func onlyWide(ways []reading, text []byte, charset string) bool {
+func (t *text) onlyWide(ways []reading, charset string) (bool, error) {
+	if t.only == 0 {
+		only, err := t.judgeWide(ways, charset)
+		if err != nil {
+			return false, fmt.Errorf("html: read: %w", err)
+		}
+		if t.only = -1; only {
+			t.only = 1
+		}
+	}
+	return t.only > 0, nil
+}
+
+func (t *text) judgeWide(ways []reading, charset string) (bool, error) {
 	for _, w := range ways {
 		if !w.wide && !w.noNUL {
-			return false // the text names something else
+			return false, nil // the text names something else
 		}
 	}
 	said, _ := charsetReadings(plainCharset(charset))
 	if len(said) == 0 && charset != "" {
-		return false
+		return false, nil
+	}
+	head := make([]byte, 4)
+	n, err := io.ReadFull(t.open(), head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return false, err
 	}
 	for _, bom := range byteOrderMarks {
-		if !bytes.HasPrefix(text, []byte(bom.bytes)) {
+		if !bytes.HasPrefix(head[:n], []byte(bom.bytes)) {
 			continue
 		}
 		if len(said) > 0 && !slices.ContainsFunc(said, bom.way.is) {
-			return false
+			return false, nil
 		}
 		said = []reading{bom.way}
 		break
 	}
-	return slices.ContainsFunc(said, func(w reading) bool { return w.fits(text) }) &&
-		!actsInBytes.Match(text) && !actsWithoutNULs.Match(bytes.ReplaceAll(text, []byte{0}, nil))
+	fits := false
+	for _, w := range said {
+		if fits, err = t.fits(w); err != nil {
+			return false, err
+		}
+		if fits {
+			break
+		}
+	}
+	if !fits {
+		return false, nil
+	}
+	for _, w := range []struct {
+		acts *words
+		r    io.Reader
+	}{{actsInBytes, t.open()}, {actsWithoutNULs, reading{noNUL: true}.reader(t.open())}} {
+		if found, err := w.acts.in(w.r); found || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // fits reports whether all of a text is in an encoding of 16 or 32 bits, with some
 // ASCII in it.
-func (r reading) fits(text []byte) bool {
-	size := 2
-	if r.charset == utf32le.charset || r.charset == utf32be.charset {
+func (t *text) fits(w reading) (bool, error) {
+	size := int64(2)
+	if w.charset == utf32le.charset || w.charset == utf32be.charset {
 		size = 4
 	}
-	if !r.wide || r.enc == nil || len(text)%size != 0 {
-		return false
+	if !w.wide || w.enc == nil || t.size%size != 0 {
+		return false, nil
 	}
-	plain := r.decode(text)
-	back, err := r.enc.NewEncoder().Bytes(plain) // U+FFFD does not come back as what it stands for
-	return err == nil && bytes.Equal(back, text) && bytes.ContainsFunc(plain, func(c rune) bool { return 0 < c && c < utf8.RuneSelf })
+	in, again := &noted{r: t.open()}, &noted{r: t.open()}
+	seen := &asciiSeen{}
+	back := transform.NewReader(io.TeeReader(w.reader(in), seen), w.enc.NewEncoder()) // U+FFFD does not come back as what it stands for
+	same := sameReaders(back, again)
+	if in.err != nil {
+		return false, in.err
+	}
+	return same && seen.yes, again.err
 }
 
-var (
-	// actsInBytes finds words that stand in whatever acts, or that readers
-	// understand differently. Text in an encoding of 16 bits has none of them but by
-	// rare chance, for its ASCII has NULs between.
-	actsInBytes = regexp.MustCompile(`(?i)on[a-z]{3}|script|frame|object|embed|applet|portal|webview|layer|base|handler|<xml|comment|` +
-		`meta|link|style|title|textarea|<xmp|noembed|plaintext|svg|math|form|` +
-		`href|src|action|data|background|poster|values|attribute|manifest|profile|import|entity|element|attlist|notation|` +
-		`\[if|\[cdata|<!-|&#[x0-9]`)
+// sameReaders reports whether two readers give the same bytes; one that fails does not.
+func sameReaders(a, b io.Reader) bool {
+	x, y := make([]byte, 16<<10), make([]byte, 16<<10)
+	for {
+		n, err := io.ReadFull(a, x)
+		m, berr := io.ReadFull(b, y)
+		ended := err == io.EOF || err == io.ErrUnexpectedEOF
+		if !bytes.Equal(x[:n], y[:m]) || err != nil && !ended {
+			return false
+		}
+		if ended || berr != nil {
+			return ended && (berr == io.EOF || berr == io.ErrUnexpectedEOF)
+		}
+	}
+}
 
-	// actsWithoutNULs finds what acts in text whose links, styles and the like show
-	// once the NULs are gone.
-	actsWithoutNULs = regexp.MustCompile(`(?i)</?(script|i?frame|object|embed|applet|portal|fencedframe|webview|i?layer|base|handler)|` +
-		`[^a-z]on[a-z]+[ \t\r\n\f]*=|srcdoc|script:|data:|=[ \t\r\n\f]*["']?[ \t\r\n\f]*&(#|colon|tab|newline)|expression|behavior|binding`)
-)
+// A noted reader keeps the error that ended it.
+type noted struct {
+	r   io.Reader
+	err error
+}
+
+func (n *noted) Read(p []byte) (int, error) {
+	k, err := n.r.Read(p)
+	if err != nil && err != io.EOF {
+		n.err = err
+	}
+	return k, err
+}
+
+// An asciiSeen takes note of ASCII other than NUL.
+type asciiSeen struct{ yes bool }
+
+func (a *asciiSeen) Write(p []byte) (int, error) {
+	for i := 0; i < len(p) && !a.yes; i++ {
+		a.yes = 0 < p[i] && p[i] < utf8.RuneSelf
+	}
+	return len(p), nil
+}
