@@ -180,12 +180,12 @@ func (d *Daemon) Wait() error {
 	now := d.now
 	now.stopped = true
 	d.mu.Unlock()
-	now.http.stop()
-	now.control.stop()
 	for _, p := range now.places {
 		p.socket.close()
 		<-p.service.ended
 	}
+	now.http.stop() // until here they tell that it stops
+	now.control.stop()
 	d.retirings.Wait()
 	d.log.Info("stopped")
 	return errors.Join(err, d.out.Load().Close())

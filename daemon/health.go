@@ -33,14 +33,10 @@ func (d *Daemon) notReady(ctx context.Context, now *setup) error {
 		if err := p.service.ready(); err != nil {
 			errs = append(errs, fmt.Errorf("listener %s: %w", p.listener.Name, err))
 		}
-		for _, s := range p.chain.Steps {
-			if s.Filter.Ready == nil || s.Mode != filter.On {
-				continue
-			}
-			if err := s.Filter.Ready(ctx); err != nil {
-				errs = append(errs, fmt.Errorf("filter %s: %w", s.Filter.Name, err))
-			}
-		}
+	}
+	errs = append(errs, backEnds(ctx, now))
+	if err := d.out.Load().Err(); err != nil {
+		errs = append(errs, fmt.Errorf("log: %w", err))
 	}
 	if s := now.originals; s != nil {
 		if u := s.Used(); u.Bytes >= u.MaxBytes || u.Entries >= u.MaxEntries {
@@ -48,6 +44,35 @@ func (d *Daemon) notReady(ctx context.Context, now *setup) error {
 		}
 	}
 	return errors.Join(append(errs, d.disks.full(now.folders()))...)
+}
+
+// backEndTime is how long a filter has to find out whether its servers live.
+const backEndTime = 2 * time.Second
+
+// backEnds asks all filters at once whether the servers that mail cannot do without
+// live.
+func backEnds(ctx context.Context, now *setup) error {
+	ctx, cancel := context.WithTimeout(ctx, backEndTime)
+	defer cancel()
+	var filters []*filter.Filter
+	for _, p := range now.places {
+		for _, s := range p.chain.Steps {
+			if s.Filter.Ready != nil && s.Mode == filter.On {
+				filters = append(filters, s.Filter)
+			}
+		}
+	}
+	errs := make([]error, len(filters))
+	var asked sync.WaitGroup
+	for i, f := range filters {
+		asked.Go(func() {
+			if err := f.Ready(ctx); err != nil {
+				errs[i] = fmt.Errorf("filter %s: %w", f.Name, err)
+			}
+		})
+	}
+	asked.Wait()
+	return errors.Join(errs...)
 }
 
 // folders returns those that must have room for messages.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gomilter/gomilter/daemon"
+	"github.com/gomilter/gomilter/daemon/config"
 )
 
 type ctlCmd struct {
@@ -32,20 +33,25 @@ type controlFlags struct {
 func (c *controlFlags) open() (*daemon.Control, context.Context, context.CancelFunc, error) {
 	path := c.Control
 	if path == "" {
-		src, err := c.load()
-		if err != nil {
-			return nil, nil, nil, exitf(exitConfig, "%w (name the control socket with --control)", err)
-		}
-		cfg, problems := src.Parse()
-		if err := problems.Err(); err != nil {
-			return nil, nil, nil, exitf(exitConfig, "%w\n(name the control socket with --control)", err)
-		}
-		if path = cfg.Control.Socket; path == "" {
+		if path = c.configuredControl(); path == "" {
 			return nil, nil, nil, exitf(exitConfig, "the configuration has no control socket")
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Timeout)
 	return &daemon.Control{Socket: path}, ctx, cancel, nil
+}
+
+// configuredControl returns the control socket of the configuration. One that is
+// broken is no reason not to find the daemon, which runs with another: then it is
+// the default, unless the configuration can be read that far.
+func (c *controlFlags) configuredControl() string {
+	if src, err := c.load(); err == nil {
+		if cfg, _ := src.Parse(); cfg != nil {
+			return cfg.Control.Socket
+		}
+		return src.ControlSocket()
+	}
+	return config.DefaultControlSocket
 }
 
 // failed gives an error of the control socket its exit code.

@@ -123,13 +123,39 @@ func keptRefError(ref string, err error) error {
 	return keptError(err)
 }
 
+// checkRefs tells of what is neither a reference of an original nor the one at the
+// end of a reply.
 func checkRefs(refs []string) error {
 	for _, ref := range refs {
-		if !quarantine.ValidRef(ref) {
-			return exitf(exitUsage, "%q is no reference: those are 20 digits and small letters, such as 01kat2v6c0zz4r9e8m3x", ref)
+		if !quarantine.ValidRef(ref) && !replyRef.MatchString(ref) {
+			return exitf(exitUsage, "%q is no reference: those are 20 digits and small letters, such as 01kat2v6c0zz4r9e8m3x, or the 10 at the end of a reply", ref)
 		}
 	}
 	return nil
+}
+
+// replyRef is the reference that ends the text of a reply and stands in the log.
+var replyRef = regexp.MustCompile(`^[0-9a-z]{10}$`)
+
+// originals puts the references of originals in the place of those of replies.
+func originals(ctx context.Context, store *quarantine.Store, refs []string) ([]string, error) {
+	var found []string
+	for _, ref := range refs {
+		n := len(found)
+		if quarantine.ValidRef(ref) {
+			found = append(found, ref)
+			continue
+		}
+		for e, err := range store.List(ctx) {
+			if err == nil && e.Explanation == ref {
+				found = append(found, e.Ref)
+			}
+		}
+		if len(found) == n {
+			return nil, exitf(exitData, "%s: nothing is kept of the message with this reference", ref)
+		}
+	}
+	return found, nil
 }
 
 // tellAll tells all errors but the last, which it returns. The exit code is that of
@@ -287,7 +313,11 @@ func (c *keptGetCmd) Run(k *keptCmd, std stdio) error {
 	if err != nil {
 		return err
 	}
-	e, raw, err := store.Get(c.Ref)
+	refs, err := originals(context.Background(), store, []string{c.Ref})
+	if err != nil {
+		return err
+	}
+	e, raw, err := store.Get(refs[0]) // the newest
 	if err != nil {
 		return keptRefError(c.Ref, err)
 	}
@@ -386,8 +416,12 @@ func (c *keptReleaseCmd) Run(k *keptCmd, std stdio) error {
 	if err != nil {
 		return err
 	}
+	refs, err := originals(ctx, store, c.Ref)
+	if err != nil {
+		return err
+	}
 	var errs []error
-	for _, ref := range c.Ref {
+	for _, ref := range refs {
 		if ctx.Err() != nil {
 			errs = append(errs, exitf(exitTemporary, "%s: not released: interrupted", ref))
 			break
@@ -484,6 +518,10 @@ func (c *keptPurgeCmd) Run(k *keptCmd, std stdio) error {
 	if err != nil {
 		return err
 	}
+	refs, err := originals(ctx, store, c.Ref)
+	if err != nil {
+		return err
+	}
 	var errs []error
 	n, bytes := 0, int64(0)
 	purge := func(ref string, size int64) {
@@ -496,7 +534,7 @@ func (c *keptPurgeCmd) Run(k *keptCmd, std stdio) error {
 		n, bytes = n+1, bytes+size
 		fmt.Fprintln(std.out, ref)
 	}
-	for _, ref := range c.Ref {
+	for _, ref := range refs {
 		e, raw, err := store.Get(ref)
 		if err == nil {
 			raw.Close()

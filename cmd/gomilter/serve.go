@@ -23,8 +23,8 @@ tells what is wrong with it, docs/configuration.md has all keys. Started as root
 the configuration, and goes on as that user once its sockets are open.
 
 SIGHUP reads the configuration anew: all of it is put in force, or nothing and the log says why.
-SIGTERM and SIGINT let running messages finish and end it; a second one ends it at once. SIGUSR1
-opens the log file anew, after it was rotated.
+It also opens the log file anew, after it was rotated; SIGUSR1 does only that. SIGTERM and SIGINT
+let running messages finish and end it; a second one ends it at once.
 
     gomilter serve -c gomilter.toml`
 }
@@ -47,9 +47,8 @@ func (c *serveCmd) Run(std stdio) error {
 		for {
 			select {
 			case s := <-hup:
-				if s == syscall.SIGUSR1 {
-					d.ReopenLog()
-				} else {
+				d.ReopenLog()
+				if s == syscall.SIGHUP {
 					d.Reload() // which logs what comes of it
 				}
 			case <-done:
