@@ -68,6 +68,11 @@ type admin struct {
 }
 
 func newAdmin(t *testing.T, kind peertest.Kind, gomilter string) *admin {
+	for _, program := range []string{"bash", "curl", "swaks"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatalf("the README's commands need %s: %v", program, err)
+		}
+	}
 	a := &admin{mta: peertest.Start(t, kind, peertest.Config{}), dir: peertest.Dir(t), seen: map[string]int{}}
 	port, web := strconv.Itoa(peertest.FreePort(t)), strconv.Itoa(peertest.FreePort(t))
 	a.web = "http://127.0.0.1:" + web
