@@ -60,14 +60,14 @@ func demoParts(head func(id, subject string) string) []demoMail {
 		return `Content-Type: text/plain; charset=us-ascii; name=WARNING.TXT
 Content-Disposition: inline; filename=WARNING.TXT
 
-An attachment was removed from this message, because files of its kind can harm
-your computer.
+An attachment was removed from this message, because files of its kind
+can harm your computer.
 
     Attachment: ` + name + "\n" + member + "    Reason:     " + why + `
     Reference:  REF
 
-If you expected it, ask your mail administrator for the original message and give
-the reference.
+If you expected it, ask your mail administrator for the original message
+and give the reference.
 `
 	}
 	forwarded := func(part string) string {

@@ -9,8 +9,6 @@ import (
 	"github.com/gomilter/gomilter/address"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/attachments"
-	"github.com/gomilter/gomilter/internal/archive"
-	"github.com/gomilter/gomilter/message"
 )
 
 var attachmentsKind = filterKind{
@@ -84,9 +82,6 @@ func (o *Attachments) build(b *build) *filter.Filter {
 		Tag:        o.Tag,
 		Archives: attachments.ArchiveLimits{Depth: r.Depth, Entries: r.Entries, Unpacked: int64(r.Unpacked), Time: r.Time,
 			NameBytes: int64(r.NameBytes), Header: int64(r.Header), Window: int64(r.Window), OldRar: r.OldRar},
-	}
-	if dir := b.dir(); dir != "" {
-		options.Archives.Spool = func() (archive.Spool, error) { return message.NewSpool(1<<20, dir), nil }
 	}
 	if _, err := attachments.New("x", attachments.Options{Extensions: o.Extensions}); err != nil {
 		for i, x := range o.Extensions {

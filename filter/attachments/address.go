@@ -8,11 +8,11 @@ import (
 	"github.com/gomilter/gomilter/message"
 )
 
-var address = regexp.MustCompile(`^(?i)[a-z0-9.!#$%&'+_=~-]+@([a-z0-9-]+\.)+com$`)
+var addressInCom = regexp.MustCompile(`^(?i)[a-z0-9.!#$%&'+_=~-]+@([a-z0-9-]+\.)+com$`)
 
 // addressName reports whether a name is a mail address in .com, as clients call cards,
 // invitations and forwarded messages after people.
-func addressName(name string) bool { return len(name) <= 254 && address.MatchString(name) }
+func addressName(name string) bool { return len(name) <= 254 && addressInCom.MatchString(name) }
 
 // readable reports whether a part holds what is called after a mail address: a text or a
 // message by its type, or a card or an invitation as it begins, and no program and nothing

@@ -8,13 +8,12 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"sync"
 	"text/template"
 
 	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/address"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/internal/archive"
-	"github.com/gomilter/gomilter/internal/wire"
 	"github.com/gomilter/gomilter/message"
 )
 
@@ -40,7 +39,7 @@ type Options struct {
 	Archives ArchiveLimits
 
 	// RejectFrom are domains of senders whose mail is refused where others' is
-	// changed: those that would rather know.
+	// changed: those that would rather know. Without addresses and wildcards.
 	RejectFrom []string
 
 	// Reply is what Reject answers; nil means 550 5.7.1 with a text.
@@ -118,8 +117,8 @@ type Warning struct {
 }
 
 // DefaultNotice is the text of a warning.
-var DefaultNotice = template.Must(template.New("notice").Parse(`An attachment was removed from this message, because files of its kind can harm
-your computer.
+var DefaultNotice = template.Must(template.New("notice").Parse(`An attachment was removed from this message, because files of its kind
+can harm your computer.
 
     Attachment: {{.Name}}
 {{- if .Member}}
@@ -128,38 +127,40 @@ your computer.
     Reason:     {{.Why}}
     Reference:  {{.Ref}}
 
-If you expected it, ask your mail administrator for the original message and give
-the reference.
+If you expected it, ask your mail administrator for the original message
+and give the reference.
 `))
 
 // ErrOptions is in the errors of [New].
 var ErrOptions = errors.New("attachments: options are not right")
 
-// New returns the filter.
+// New returns the filter. The error wraps ErrOptions and tells all that is wrong.
 func New(name string, o Options) (*filter.Filter, error) {
 	f := &finder{o: o, actions: defaults, tag: cmp.Or(o.Tag, "X-Attachment-Warning"), notice: o.Notice, reply: o.Reply}
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrOptions}, args...)...))
+	}
+	if name == "" {
+		bad("the filter has no name")
+	}
 	list := o.Extensions
 	if list == nil {
 		list = DefaultExtensions
 	}
 	for _, x := range list {
-		if x = strings.TrimPrefix(x, "."); x == "" || strings.ContainsAny(x, "*?/\\: \t.") {
-			return nil, fmt.Errorf("%w: extension %q", ErrOptions, x)
+		if why := wrongExtension(strings.TrimPrefix(x, ".")); why != "" {
+			bad("extension %q: %s", x, why)
 		}
 	}
 	f.ext = newExtensions(list)
-	if name == "" {
-		return nil, fmt.Errorf("%w: the filter has no name", ErrOptions)
-	}
-	if _, err := wire.CheckHeader(f.tag, "x"); err != nil {
-		return nil, fmt.Errorf("%w: Tag: %w", ErrOptions, err)
-	}
-	needs := milter.CanAddHeaders
 	for r, a := range o.Actions {
-		if r >= rules || a > Reject {
-			return nil, fmt.Errorf("%w: rule %d, action %d", ErrOptions, r, a)
-		}
-		if a != Default {
+		switch {
+		case r >= rules:
+			bad("there is no rule %d", r)
+		case a > Reject:
+			bad("rule %v: there is no action %d", r, a)
+		case a != Default:
 			f.actions[r] = a
 		}
 	}
@@ -167,26 +168,47 @@ func New(name string, o Options) (*filter.Filter, error) {
 		f.sealed = Quarantine
 	}
 	if f.sealed > Reject {
-		return nil, fmt.Errorf("%w: action %d", ErrOptions, f.sealed)
+		bad("Sealed: there is no action %d", f.sealed)
 	}
+	for _, d := range o.RejectFrom {
+		domain, err := address.ASCIIDomain(d)
+		switch {
+		case strings.Contains(d, "@"):
+			bad("RejectFrom: %q is an address; it takes domains, such as %q", d, d[strings.LastIndexByte(d, '@')+1:])
+		case err != nil:
+			bad("RejectFrom: %q: %w", d, err)
+		case domain == "":
+			bad("RejectFrom: a domain is empty")
+		default:
+			f.rejectFrom = append(f.rejectFrom, domain)
+		}
+	}
+	if err := filter.CheckTag(f.tag); err != nil {
+		bad("Tag: %w", err)
+	}
+	if f.notice == nil {
+		f.notice = DefaultNotice
+	}
+	if err := f.notice.Execute(io.Discard, Warning{}); err != nil {
+		bad("Notice: %w", err)
+	}
+	if f.reply == nil {
+		f.reply = milter.Reject(550, "5.7.1", "This message has an attachment that we do not accept")
+	}
+	if err := f.reply.Err(); err != nil {
+		bad("Reply: %w", err)
+	}
+	if len(errs) > 0 {
+		slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) }) // of a map
+		return nil, errors.Join(errs...)
+	}
+	needs := milter.CanAddHeaders
 	all := append(slices.Clone(f.actions[:]), f.sealed)
 	if slices.Contains(all, Replace) {
 		needs |= milter.CanChangeBody | milter.CanChangeHeaders | milter.CanQuarantine
 	}
 	if slices.Contains(all, Quarantine) {
 		needs |= milter.CanQuarantine
-	}
-	if f.notice == nil {
-		f.notice = DefaultNotice
-	}
-	if f.reply == nil {
-		f.reply = milter.Reject(550, "5.7.1", "This message has an attachment that we do not accept")
-	}
-	if err := f.reply.Err(); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
-	}
-	if err := f.notice.Execute(io.Discard, Warning{}); err != nil {
-		return nil, fmt.Errorf("%w: notice: %w", ErrOptions, err)
 	}
 	return &filter.Filter{
 		Name:    name,
@@ -203,6 +225,16 @@ type finder struct {
 	tag     string
 	notice  *template.Template
 	reply   *milter.Refusal
+
+	rejectFrom []string // as address.ASCIIDomain has them
+}
+
+// rejects reports whether mail of a sender's domain is refused where others' is changed.
+func (f *finder) rejects(domain string) bool {
+	if ascii, err := address.ASCIIDomain(domain); err == nil {
+		domain = ascii
+	}
+	return slices.Contains(f.rejectFrom, domain)
 }
 
 // A finding is a part that a rule met.
@@ -224,7 +256,7 @@ func (f *finder) message(ctx context.Context, t *filter.Transaction, e *filter.E
 	if err != nil {
 		return nil, err
 	}
-	found, err := f.lookAt(ctx, tree, newBudget(f.o.Archives))
+	found, err := f.lookAt(ctx, tree, newBudget(t, f.o.Archives))
 	if err != nil {
 		return nil, err
 	}
@@ -232,7 +264,7 @@ func (f *finder) message(ctx context.Context, t *filter.Transaction, e *filter.E
 	for i := range found {
 		x := &found[i]
 		f.decide(x)
-		if x.action == Replace && slices.ContainsFunc(f.o.RejectFrom, func(d string) bool { return strings.EqualFold(d, t.From().Domain) }) {
+		if x.action == Replace && f.rejects(t.From().Domain) {
 			x.action = Reject
 		}
 		explain(t, *x)
@@ -247,7 +279,7 @@ func (f *finder) message(ctx context.Context, t *filter.Transaction, e *filter.E
 		}
 	}
 	// What the other readings show is looked for in what is left.
-	others, err := f.lookOtherwise(ctx, tree, newBudget(f.o.Archives))
+	others, err := f.lookOtherwise(ctx, tree, newBudget(t, f.o.Archives))
 	if err != nil {
 		return nil, err
 	}
@@ -288,7 +320,16 @@ func (f *finder) decide(x *finding) {
 }
 
 func explain(t *filter.Transaction, x finding) {
-	t.Explain(fmt.Sprintf("%s: %s (%s, %s)", x.Name, x.Why, x.rule, x.action))
+	t.Explain(fmt.Sprintf("%s (%s, %s)", x.text(), x.rule, x.action))
+}
+
+// text tells of a finding in a line. What the sender wrote is in quotes, and bounded.
+func (x *finding) text() string {
+	in := ""
+	if x.Member != "" {
+		in = fmt.Sprintf(", %q in it", x.Member)
+	}
+	return fmt.Sprintf("%q%s: %s", x.Name, in, x.Why)
 }
 
 // lookAt tells what rules the parts of a message meet. That of a limit of reading it
@@ -340,7 +381,7 @@ func (f *finder) change(ctx context.Context, t *filter.Transaction, e *filter.Ed
 	if len(replace) == 0 {
 		return tree, nil
 	}
-	ref, err := t.Keep(ctx, "attachment replaced")
+	ref, err := t.Keep(ctx, reason(found, len(replace)))
 	if err != nil {
 		return nil, err
 	}
@@ -361,6 +402,18 @@ func (f *finder) change(ctx context.Context, t *filter.Transaction, e *filter.Ed
 		}
 	}
 	return tree, nil
+}
+
+// reason says in a line why the original of a message is kept of which n parts are
+// replaced.
+func reason(found []finding, n int) string {
+	i := slices.IndexFunc(found, func(x finding) bool { return x.action == Replace })
+	x := &found[i]
+	why := fmt.Sprintf("%s: %s", x.rule, x.text())
+	if n > 1 {
+		why += fmt.Sprintf(", and %d more", n-1)
+	}
+	return why
 }
 
 // tagText is a header value of short ASCII lines.
@@ -414,7 +467,7 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 		return append(found, finding{rule: IsUnlisted, Warning: Warning{Rule: IsUnlisted, Name: kind, Why: "it is a fragment of a message"}}), nil
 	}
 	if shown == "" {
-		shown = p.MediaType() + " without a name"
+		shown = show(p.MediaType()) + " without a name"
 	}
 	if shownTypes[kind] && p.Disposition() != "attachment" && !slices.ContainsFunc(names, isName) {
 		return found, nil // what clients show, and do not save
@@ -446,22 +499,16 @@ func headOf(p *message.Part) ([]byte, error) {
 // decided reports whether no other rule could have a stricter action.
 func (f *finder) decided(r Rule) bool { return f.actions[r] >= slices.Max(f.actions[:]) }
 
-// spools lend room for unpacked parts.
-var spools = sync.Pool{New: func() any { return message.NewSpool(0, "") }}
+// aboutArchives are the rules on what is in archives.
+var aboutArchives = []Rule{ByMember, IsEncrypted, IsUnlisted, IsDamaged, IsTooLarge}
 
 // lookInto tells what an archive holds. Empty ones, as in bounces, hold nothing.
 func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, names []message.Name, head []byte, b *budget) ([]finding, error) {
-	if f.actions[ByMember] == Ignore && f.actions[IsEncrypted] == Ignore && f.actions[IsUnlisted] == Ignore && f.actions[IsDamaged] == Ignore {
+	if !slices.ContainsFunc(aboutArchives, func(r Rule) bool { return f.actions[r] != Ignore }) {
 		return nil, nil
 	}
-	body := spools.Get().(*message.Spool)
-	defer func() {
-		if body.InMemory() && body.Reset() == nil {
-			spools.Put(body)
-			return
-		}
-		body.Close()
-	}()
+	body := b.t.NewSpool()
+	defer b.t.FreeSpool(body)
 	if _, err := io.Copy(body, p.Open()); err != nil {
 		return nil, err
 	}
@@ -526,7 +573,7 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 		if isMessage(m.Names, head) {
 			if src := m.Content(); src != nil {
 				if inside == nil {
-					inside = message.NewSpool(0, "")
+					inside = b.t.NewSpool()
 				}
 				x := letter{memberName(m, m.Name), inside.Size(), src.Size()}
 				if _, err := io.Copy(inside, io.NewSectionReader(src, 0, x.size)); err != nil {
@@ -538,7 +585,7 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 		return nil
 	})
 	if inside != nil {
-		defer inside.Close()
+		defer b.t.FreeSpool(inside)
 	}
 	if err != nil {
 		return nil, err

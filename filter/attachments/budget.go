@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/gomilter/gomilter/internal/archive"
+	"github.com/gomilter/gomilter/message"
 )
 
 // What looking into all archives of one message, and into the messages that come with it
@@ -16,8 +17,17 @@ const (
 	defaultDepth    = 5
 )
 
+// A room lends spools, and tells under which limits messages are read: a
+// filter.Transaction.
+type room interface {
+	NewSpool() *message.Spool
+	FreeSpool(*message.Spool) error
+	MIME() message.Options
+}
+
 // A budget is what is left of that.
 type budget struct {
+	t        room
 	limits   archive.Limits
 	began    time.Time
 	unpacked int64
@@ -25,7 +35,7 @@ type budget struct {
 	depth    int // of the one being looked into
 }
 
-func newBudget(l archive.Limits) *budget {
+func newBudget(t room, l archive.Limits) *budget {
 	if l.Time == 0 {
 		l.Time = defaultTime
 	}
@@ -44,7 +54,10 @@ func newBudget(l archive.Limits) *budget {
 	if l.Now == nil {
 		l.Now = time.Now
 	}
-	return &budget{limits: l, began: l.Now()}
+	if l.Spool == nil {
+		l.Spool = func() (archive.Spool, error) { return t.NewSpool(), nil }
+	}
+	return &budget{t: t, limits: l, began: l.Now()}
 }
 
 // left returns the limits of the next archive; false when nothing is left.

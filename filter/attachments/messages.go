@@ -37,7 +37,8 @@ func (f *finder) lookIntoMessage(ctx context.Context, src message.Source, b *bud
 	if !b.message(src.Size()) {
 		return []finding{tooLarge("", "the messages attached to it take too much")}, nil
 	}
-	tree, err := message.Read(src, nil)
+	o := b.t.MIME()
+	tree, err := message.Read(src, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +78,8 @@ func (f *finder) lookOtherwise(ctx context.Context, tree *message.Tree, b *budge
 	if len(todo) == 0 {
 		return nil, nil
 	}
-	whole := message.NewSpool(0, "")
-	defer whole.Close()
+	whole := b.t.NewSpool()
+	defer b.t.FreeSpool(whole)
 	if _, err := tree.WriteTo(whole); err != nil {
 		return nil, err
 	}
@@ -103,7 +104,9 @@ func (f *finder) lookOtherwise(ctx context.Context, tree *message.Tree, b *budge
 
 // lookAs looks at one reading; more are the further ones that it calls for.
 func (f *finder) lookAs(ctx context.Context, whole message.Source, o message.Options, b *budget) (found []finding, more []message.Options, err error) {
-	tree, err := message.Read(whole, &o)
+	limits := b.t.MIME()
+	limits.BareCR, limits.BoundaryPrefix, limits.Encoding = o.BareCR, o.BoundaryPrefix, o.Encoding
+	tree, err := message.Read(whole, &limits)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package attachments
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 
@@ -30,6 +31,28 @@ func newExtensions(list []string) extensions {
 	return set
 }
 
+// wrongExtension says why no name can have an extension, "" for one that some have.
+func wrongExtension(x string) string {
+	switch {
+	case x == "":
+		return "it is empty"
+	case strings.Contains(x, "."):
+		return fmt.Sprintf("it has a dot, and what counts is behind the last one: take %q", x[strings.LastIndexByte(x, '.')+1:])
+	case strings.ContainsAny(x, "*?"):
+		return "wildcards are not known"
+	case strings.ContainsAny(x, separators):
+		return "a path or stream begins in it"
+	case strings.ContainsFunc(x, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar }):
+		return "it has blanks, control characters or bytes that are no UTF-8"
+	case len(readings("x."+x)) != 1 || readings("x." + x)[0] != "x."+strings.ToLower(x):
+		return "names do not end so: some system drops or changes what is in it"
+	}
+	return ""
+}
+
+// class stands for the extension that Windows takes for a class.
+const class = "{class}"
+
 // find returns the dangerous extension that a name has to some system, "" for
 // none.
 func (x extensions) find(name string) string {
@@ -44,7 +67,7 @@ func (x extensions) find(name string) string {
 		}
 		// Windows takes a class in braces for an extension.
 		if strings.HasPrefix(ext, "{") && strings.HasSuffix(ext, "}") && len(ext) == 38 {
-			return ext
+			return class
 		}
 	}
 	return ""
