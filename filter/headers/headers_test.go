@@ -729,6 +729,9 @@ func TestNewRefuses(t *testing.T) {
 		{"nothing to remove", func(r *headers.Rule) { r.Action, r.None = headers.Remove, true }, "no field to remove"},
 		{"nothing to change", func(r *headers.Rule) { r.Action, r.None, r.Edit.Value = headers.Change, true, "x" }, "no field to change"},
 		{"edit for some recipients", func(r *headers.Rule) { r.Action, r.Edit, r.Rcpts = headers.Add, add, []string{"a@b"} }, "recipients alone"},
+		{"recipients in one", func(r *headers.Rule) { r.Rcpts = []string{"ok@b", "a@b, c@d"} }, `"a@b, c@d" has blanks`},
+		{"recipient with a line end", func(r *headers.Rule) { r.Rcpts = []string{"a@b\n"} }, "has blanks"},
+		{"recipient with a blank", func(r *headers.Rule) { r.Rcpts = []string{" a@b"} }, "has blanks"},
 		{"recipient discarded", func(r *headers.Rule) { r.Fields, r.Part, r.Action = nil, headers.Recipient, headers.Discard }, "can only be refused"},
 		{"recipient with fields", func(r *headers.Rule) { r.Part = headers.Recipient }, "needs fields, unless"},
 		{"decoded into From", func(r *headers.Rule) {

@@ -205,6 +205,10 @@ func (c *rule) compileCondition(bad func(string, ...any)) {
 			bad("a recipient is empty, or longer than %d bytes", maxValue)
 			continue
 		}
+		if strings.ContainsFunc(v, isControl) || !strings.Contains(v, `"`) && strings.ContainsAny(v, " ,") { // RFC 5321 section 4.1.2
+			bad("recipient %q has blanks, commas or control characters, which no address has outside of quotes; name each on its own", v)
+			continue
+		}
 		c.rcpts = append(c.rcpts, newGlob(fold(v)))
 	}
 }
