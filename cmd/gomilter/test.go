@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gomilter/gomilter/daemon/config"
@@ -57,6 +59,11 @@ are tested); 73 an output cannot be written; 78 the configuration has errors.`
 func (c *testCmd) Run(std stdio) error {
 	ctx, stop := untilSignal()
 	defer stop()
+	// A pipe that nobody reads any more is an error of writing, and not the end of
+	// the process: there is a folder to be removed.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	defer signal.Stop(pipe)
 	o, err := c.options()
 	if err != nil {
 		return exit(exitUsage, err)
@@ -261,6 +268,7 @@ func printTested(w io.Writer, r *offline.Result) {
 	if client == "" {
 		client = strings.TrimSpace(r.Client().Name + " [" + r.Client().Addr.Addr().String() + "]")
 	}
+	client += ", HELO " + r.Helo()
 	if r.Explanation != nil {
 		client += ", " + r.Explanation.Class.String()
 	}

@@ -150,7 +150,8 @@ func (m *mbox) separator(frag []byte, err error) error {
 		_, err = m.r.ReadSlice('\n')
 	}
 	if err == io.EOF {
-		return nil // the message is empty
+		m.over = false // a message of nothing is to come
+		return nil
 	}
 	return err
 }

@@ -78,8 +78,11 @@ func (r *Result) MarshalJSON() ([]byte, error) {
 	return json.Marshal(v)
 }
 
-// From returns the sender as the client named it, and Client the client.
+// From returns the sender as the client named it.
 func (r *Result) From() string { return r.mail.From }
+
+// Helo returns what the client said in HELO.
+func (r *Result) Helo() string { return r.mail.Helo }
 
 // Client returns the SMTP client.
 func (r *Result) Client() mta.Conn { return r.mail.Conn }
@@ -105,8 +108,12 @@ func (r *Result) deliver(plain *mta.Result) {
 	}
 }
 
-// sameLines reports whether a is b, with LF or CRLF where b has CRLF.
+// sameLines reports whether a is b, with LF or CRLF where b has CRLF, and with or
+// without the last, which SMTP adds.
 func sameLines(a, b []byte) bool {
+	if !bytes.HasSuffix(a, []byte("\n")) {
+		b = bytes.TrimSuffix(b, []byte("\r\n"))
+	}
 	for {
 		lineA, restA, okA := bytes.Cut(a, []byte("\n"))
 		lineB, restB, okB := bytes.Cut(b, []byte("\n"))

@@ -95,7 +95,7 @@ func (s *Summary) Add(r *Result) {
 var (
 	// filter/headers: rule NAME on Subject "...": reject, and rule NAME: no Date: reject.
 	headersRule = regexp.MustCompile(`^rule (.+?)(?: on |: no )`)
-	// filter/attachments: x.exe: its name is dangerous (name, replace).
+	// filter/attachments: "x.exe": its name is dangerous (name, replace).
 	attachmentsRule = regexp.MustCompile(`\(([a-z ]+), [a-z]+\)$`)
 )
 
