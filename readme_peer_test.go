@@ -265,7 +265,11 @@ func (a *admin) swaks(t *testing.T, command string) string {
 	if line := a.serve.waitLog(t, a.since, id[1]+": "); !strings.Contains(line, "verdict=accept") {
 		t.Errorf("the log says %s", line)
 	}
-	if after := a.accepted(t); after != before+1 {
+	after := a.accepted(t)
+	for deadline := time.Now().Add(10 * time.Second); after == before && time.Now().Before(deadline); after = a.accepted(t) {
+		time.Sleep(5 * time.Millisecond) // it is counted after it was logged
+	}
+	if after != before+1 {
 		t.Errorf("%v accepted messages are counted before, %v after", before, after)
 	}
 	switch {
