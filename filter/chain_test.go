@@ -638,9 +638,9 @@ func TestD01Classes(t *testing.T) {
 		{"192.0.2.1:25", nil, "external"},
 		{"127.0.0.1:25", nil, "internal"},
 		{"[::1]:25", nil, "internal"},
-		{"10.1.2.3:25", nil, "trusted relay"},
+		{"10.1.2.3:25", nil, "trusted-relay"},
 		{"[2001:db8::a01:203]:25", nil, "external"}, // D-01: its low bits are 10.1.2.3
-		{"[::ffff:10.1.2.3]:25", nil, "trusted relay"},
+		{"[::ffff:10.1.2.3]:25", nil, "trusted-relay"},
 		{"10.1.2.3:25", map[string]string{"auth_authen": "joe"}, "authenticated"},
 	} {
 		c := newChainTest(filter.Step{Filter: mark("x")})

@@ -70,9 +70,9 @@ const (
 	Authenticated       // by AUTH, for this message
 )
 
-var classNames = [...]string{"external", "trusted relay", "internal", "authenticated"}
+var classNames = [...]string{"external", "trusted-relay", "internal", "authenticated"}
 
-// String returns the class in words.
+// String returns the class as in configurations.
 func (c Class) String() string {
 	if int(c) < len(classNames) {
 		return classNames[c]
@@ -80,5 +80,5 @@ func (c Class) String() string {
 	return "invalid class"
 }
 
-// MarshalText writes the class in words.
+// MarshalText writes the class as in configurations.
 func (c Class) MarshalText() ([]byte, error) { return []byte(c.String()), nil }

@@ -150,10 +150,10 @@ func ExampleBMSRules() {
 		fmt.Println(r.Name, r.Fields, r.Classes, r.Action)
 	}
 	// Output:
-	// advertising [Subject] [external trusted relay] reject
-	// advertising at the end [Subject] [external trusted relay] reject
-	// message-id [Message-ID] [external trusted relay] reject
-	// mailer [X-Mailer] [external trusted relay] reject
+	// advertising [Subject] [external trusted-relay] reject
+	// advertising at the end [Subject] [external trusted-relay] reject
+	// message-id [Message-ID] [external trusted-relay] reject
+	// mailer [X-Mailer] [external trusted-relay] reject
 }
 
 func ExampleForwards() {
