@@ -51,8 +51,10 @@ func (v *conversation) end(ctx context.Context, e *milter.Edits) milter.EndReply
 		return v.refuse(milter.StageEnd, refusal)
 	case m.spoolErr != nil:
 		v.chain.log().Error("message cannot be stored", "conn", v.conn.ID, "queue", m.queueID, "err", m.spoolErr)
+		v.chainFailed("message cannot be stored", m.spoolErr)
 		return v.refuse(milter.StageEnd, cannotStore)
 	case v.chain.tooMany(&v.chain.abandoned):
+		v.chainFailed("", ErrBusy)
 		return v.refuse(milter.StageEnd, milter.TempFail(451, "4.3.2", "Too busy, please try again later"))
 	}
 	v.start(v.chain.endTimeout())
@@ -135,7 +137,13 @@ func (v *conversation) askMessage(ctx context.Context, s *Step) (milter.Reply, *
 // cannotEdit ends a message whose edits cannot be made.
 func (v *conversation) cannotEdit(err error, by string) milter.EndReply {
 	v.chain.log().Error("edits cannot be made", "conn", v.conn.ID, "queue", v.m.queueID, "filter", by, "err", err)
+	v.chainFailed("edits of "+by+" cannot be made", err)
 	return v.refuse(milter.StageEnd, cannotProcess)
+}
+
+// chainFailed notes that the chain itself is behind the refusal that follows.
+func (v *conversation) chainFailed(why string, err error) {
+	v.m.expl.Filters = append(v.m.expl.Filters, Outcome{Name: "chain", Stage: milter.StageEnd.String(), Decision: "failed", Why: why, Failed: err.Error()})
 }
 
 // deliver ends the message well: the MTA is told what the filters changed.

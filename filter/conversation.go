@@ -251,10 +251,9 @@ func (v *conversation) finish(st milter.Stage) {
 	if ref := m.kept.Load(); ref != nil {
 		x.Kept = *ref
 	}
-	if m.editor != nil {
+	x.Envelope = m.envelope()
+	if x.From = x.Envelope.From; m.editor != nil {
 		x.Envelope = m.editor.Envelope()
-	} else {
-		x.Envelope = m.envelope()
 	}
 	x.MS = float64(time.Since(x.Time).Microseconds()) / 1000
 	v.m, v.sent = nil, m

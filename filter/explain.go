@@ -26,6 +26,9 @@ type Explanation struct {
 	User    string    `json:"user,omitempty"`
 	Class   Class     `json:"class"`
 
+	// From is the sender as received; that of Envelope is as the filters left it.
+	From string `json:"from"`
+
 	// Verdict is accept, reject, tempfail, discard, or abort where the client left
 	// or reset. Stage is where it fell.
 	Verdict    string        `json:"verdict"`
@@ -135,7 +138,7 @@ func (e *Explanation) LogValue() slog.Value {
 		}
 	}
 	attrs := []slog.Attr{slog.String("conn", e.Conn), slog.String("queue", e.QueueID), slog.String("client", e.Client), slog.String("class", e.Class.String()),
-		slog.String("from", e.Envelope.From), slog.Any("rcpts", rcpts),
+		slog.String("from", e.From), slog.Any("rcpts", rcpts),
 		slog.String("verdict", e.Verdict), slog.String("stage", e.Stage), slog.String("ref", e.Ref)}
 	if e.Reply != nil {
 		attrs = append(attrs, slog.String("reply", e.Reply.String()))

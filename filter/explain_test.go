@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 
@@ -219,4 +220,37 @@ func TestEditThatNeedsDoNotName(t *testing.T) {
 			}
 			return milter.Accept, nil
 		}}}).send(t)
+}
+
+// The explanation tells both senders: who sent the message, and whom filters made of
+// that.
+func TestExplanationHasTheSenderAsReceived(t *testing.T) {
+	f := onMessage("f", func(_ context.Context, _ *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
+		return milter.Accept, e.ChangeFrom("<bounce@example.com>")
+	})
+	c := newChainTest(filter.Step{Filter: f})
+	c.send(t)
+	x := c.told[0]
+	if x.From != "sender@example.com" || x.Envelope.From != "bounce@example.com" || !strings.Contains(x.String(), `"from":"sender@example.com"`) {
+		t.Errorf("from %q to %q: %s", x.From, x.Envelope.From, x)
+	}
+}
+
+// Where the chain itself cannot go on, the explanation says why.
+func TestFailureOfTheChainIsExplained(t *testing.T) {
+	dir := t.TempDir()
+	f := mark("m")
+	f.Mail = func(context.Context, *filter.Transaction) (milter.MailReply, error) {
+		return milter.Continue, os.Remove(dir)
+	}
+	c := newChainTest(filter.Step{Filter: f})
+	c.Memory, c.Dir = 1, dir
+	r := c.send(t)
+	if len(c.told) != 1 || !strings.HasPrefix(line(r), "tempfail 452 4.3.1") {
+		t.Fatalf("%s, explained %v", line(r), c.told)
+	}
+	list := c.told[0].Filters
+	if len(list) != 1 || list[0].Name != "chain" || list[0].Decision != "failed" || list[0].Why != "message cannot be stored" || !strings.Contains(list[0].Failed, dir) {
+		t.Errorf("explained as %+v", list)
+	}
 }
