@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gomilter/gomilter"
@@ -126,7 +127,7 @@ func (s *set) refusedRcpt(t *filter.Transaction, to filter.Path) *milter.Refusal
 			continue
 		}
 		if h, ok := c.meets(v, senderDomain(t.From())); ok {
-			t.Explain(fmt.Sprintf("rule %s on recipient %s: %v", c.Name, quote(to.Address), c.Action))
+			t.Explain(fmt.Sprintf("rule %s on recipient %s%s: %v", c.Name, quote(to.Address), h.by(), c.Action))
 			return c.refuseHit(t, h)
 		}
 	}
@@ -254,7 +255,7 @@ func explain(c *rule, hits []hit, problems []string, rcpts []string) string {
 		if short, cut := shorten(name, maxName); cut || !validName(name) {
 			name = quote(short)
 		}
-		fmt.Fprintf(&b, "%s %s %s", sep, name, quote(h.value))
+		fmt.Fprintf(&b, "%s %s %s%s", sep, name, quote(h.value), h.by())
 	}
 	fmt.Fprintf(&b, ": %v", c.Action)
 	if rcpts != nil {
@@ -272,6 +273,24 @@ func explain(c *rule, hits []hit, problems []string, rcpts []string) string {
 		fmt.Fprintf(&b, ", but %s", p)
 	}
 	return b.String()
+}
+
+// by says for an explanation which of the rule's Values the hit met. That is not the
+// sender's but the admin's own text, and no log hides it: so it has single quotes, and
+// no double quotes in it.
+func (h hit) by() string {
+	if h.entry == "" {
+		return ""
+	}
+	s, cut := shorten(h.entry, 80)
+	if strings.Contains(s, `"`) || strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		s = strconv.Quote(s)
+		s = strings.ReplaceAll(s[1:len(s)-1], `\"`, `\x22`)
+	}
+	if s = " by '" + s + "'"; cut {
+		s += "..."
+	}
+	return s
 }
 
 // A header is the fields of a message on their way through the rules.

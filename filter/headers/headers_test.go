@@ -90,7 +90,7 @@ func TestSAMP03(t *testing.T) {
 		if got := r.Recipients[0].Reply; got == nil || got.Code != 550 || got.Enhanced != "5.1.1" {
 			t.Errorf("MAILER-DAEMON is answered %v, want 550 5.1.1", got)
 		}
-		if s := x.String(); !strings.Contains(s, `rule mailer-daemon on recipient \"MAILER-DAEMON@example.net\": reject`) {
+		if s := x.String(); !strings.Contains(s, `rule mailer-daemon on recipient \"MAILER-DAEMON@example.net\" by '^mailer-daemon(@|$)': reject`) {
 			t.Errorf("explanation does not tell why: %s", s)
 		}
 	})
@@ -164,7 +164,7 @@ func TestHDR01(t *testing.T) {
 		if header(r) != text {
 			t.Errorf("header is %q, want %q", header(r), text)
 		}
-		if len(x.Filters) != 1 || x.Filters[0].Why != `rule 1 on Subject "Grüsse aus Köln": note` {
+		if len(x.Filters) != 1 || x.Filters[0].Why != `rule 1 on Subject "Grüsse aus Köln" by 'GRÜSSE AUS KÖLN': note` {
 			t.Errorf("filters = %+v, want the value in the explanation", x.Filters)
 		}
 	})

@@ -13,7 +13,8 @@ import (
 type hit struct {
 	field  *field // nil where there is none
 	value  string
-	groups []int // in value, of a regular expression
+	groups []int  // in value, of a regular expression
+	entry  string // that of Values which it met; "" where that says nothing
 }
 
 // meets compares values of a part. folded are the same in one case; sender is the
@@ -24,9 +25,13 @@ func (c *rule) meets(v *values, sender string) (hit, bool) {
 		compared = v.fold()
 	}
 	for i, s := range compared {
-		groups, ok := c.test(s, sender)
+		entry, groups, ok := c.test(s, sender)
 		if ok && !c.Not {
-			return hit{value: v.plain[i], groups: groups}, true
+			h := hit{value: v.plain[i], groups: groups}
+			if entry >= 0 {
+				h.entry = c.Values[entry]
+			}
+			return h, true
 		} else if ok {
 			return hit{}, false
 		}
@@ -41,36 +46,37 @@ func (c *rule) meets(v *values, sender string) (hit, bool) {
 	return h, true
 }
 
-// test compares one value.
-func (c *rule) test(s, sender string) (groups []int, ok bool) {
+// test compares one value. entry is the index of that of Values which it meets, -1
+// where the match has none.
+func (c *rule) test(s, sender string) (entry int, groups []int, ok bool) {
 	switch c.Match {
 	case Longer, Shorter:
 		n := len(s)
 		if c.Part != Raw {
 			n = utf8.RuneCountInString(s)
 		}
-		return nil, n > c.N && c.Match == Longer || n < c.N && c.Match == Shorter
+		return -1, nil, n > c.N && c.Match == Longer || n < c.N && c.Match == Shorter
 	case Glob:
-		for _, g := range c.globs {
+		for i, g := range c.globs {
 			if g.match(s) {
-				return nil, true
+				return i, nil, true
 			}
 		}
-		return nil, false
+		return -1, nil, false
 	case Regexp:
-		for _, re := range c.regexps {
+		for i, re := range c.regexps {
 			if groups = re.FindStringSubmatchIndex(s); groups != nil {
-				return groups, true
+				return i, groups, true
 			}
 		}
-		return nil, false
+		return -1, nil, false
 	case SenderDomain:
 		domain := s[strings.LastIndexByte(s, '@')+1:]
-		return nil, domain == sender || domain != "" && strings.HasSuffix(sender, "."+domain)
+		return -1, nil, domain == sender || domain != "" && strings.HasSuffix(sender, "."+domain)
 	case Present, Missing, MoreThan:
-		return nil, true
+		return -1, nil, true
 	}
-	for _, v := range c.values {
+	for i, v := range c.values {
 		switch c.Match {
 		case Equal:
 			ok = s == v
@@ -82,10 +88,10 @@ func (c *rule) test(s, sender string) (groups []int, ok bool) {
 			ok = strings.HasSuffix(s, v)
 		}
 		if ok {
-			return nil, true
+			return i, nil, true
 		}
 	}
-	return nil, false
+	return -1, nil, false
 }
 
 // names reports whether the rule looks at fields of a name.
