@@ -8,13 +8,20 @@ export CGO_ENABLED = 0
 # The race detector needs cgo; nothing that is shipped does.
 RACE = CGO_ENABLED=1 $(GO) test -race
 
-.PHONY: demo build test test-unit race fuzz bench bench-server soak peers cover docs fmt vet portable
+# Of install, uninstall, deb and rpm; see packaging/.
+OUT  ?= out
+DATE := $(shell git log -1 --format=%cs 2>/dev/null)
+export OUT PREFIX DESTDIR PURGE ARCHS
+
+BUILD = $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+
+.PHONY: install uninstall deb rpm generated demo build test test-unit race fuzz bench bench-server soak peers cover docs fmt vet portable
 
 demo: build            ## build everything and watch real messages go through a real milter socket
 	bin/gomilter demo
 
 build:                 ## bin/gomilter, static
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/gomilter ./cmd/gomilter
+	$(BUILD) -o bin/gomilter ./cmd/gomilter
 
 test: vet peers        ## everything: unit, race, fuzz seeds, layers, command line, real Sendmail and Postfix
 	$(GO) test -shuffle=on . ./internal/wire ./message # what skips under the race detector: allocations, large input
@@ -65,3 +72,22 @@ vet:
 
 portable:              ## builds and vets where Linux's extras are missing
 	@for os in freebsd openbsd darwin; do echo $$os; GOOS=$$os $(GO) build ./... && GOOS=$$os $(GO) vet -tags peers ./... || exit 1; done
+
+generated:             ## out/: the program, its manual and completions as it tells them itself
+	@mkdir -p $(OUT)
+	$(BUILD) -o $(OUT)/gomilter ./cmd/gomilter
+	$(OUT)/gomilter man --date "$(DATE)" | gzip -9n >$(OUT)/gomilter.8.gz
+	$(OUT)/gomilter man --date "$(DATE)" gomilter.toml | gzip -9n >$(OUT)/gomilter.toml.5.gz
+	$(OUT)/gomilter completion bash >$(OUT)/gomilter.bash
+	$(OUT)/gomilter completion zsh >$(OUT)/_gomilter
+	$(OUT)/gomilter completion fish >$(OUT)/gomilter.fish
+	gzip -9nc CHANGELOG.md >$(OUT)/changelog.gz
+
+install: generated     ## below PREFIX (/usr/local): program, unit, manual, completions; user and folders
+	packaging/install.sh install
+
+uninstall:             ## takes them away; configuration and state with PURGE=1 only
+	packaging/install.sh uninstall
+
+deb rpm: generated     ## out/*.deb and out/*.rpm, for ARCHS (amd64 arm64)
+	packaging/package.sh $@

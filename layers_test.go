@@ -20,6 +20,7 @@ var ranks = map[string]int{
 
 	"internal/archive": 0,
 	"internal/cliref":  0,
+	"packaging":        0,
 	"internal/memconn": 0,
 	"internal/wire":    0,
 	"address":          0,
