@@ -116,21 +116,24 @@ func (d *qpDecoder) append(dst, src []byte) []byte {
 	for len(src) > 0 {
 		if len(d.held) == 0 {
 			i := 0
-			for i < len(src) && src[i] != '=' && src[i] != ' ' && src[i] != '\t' {
+			for i < len(src) {
+				if c := src[i]; c != '=' && c != ' ' && c != '\t' {
+					i++
+					continue
+				}
+				// A blank that does not end a line stays.
+				if src[i] == '=' || i+1 == len(src) || src[i+1] <= ' ' {
+					break
+				}
 				i++
 			}
 			dst, src = append(dst, src[:i]...), src[i:]
 			if len(src) == 0 {
 				return dst
 			}
-			// The usual cases, without keeping anything back.
-			if len(src) > 2 {
-				if src[0] != '=' {
-					if c := src[1]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
-						dst, src = append(dst, src[0]), src[1:]
-						continue
-					}
-				} else if hi, lo := hex(src[1]), hex(src[2]); hi < 16 && lo < 16 {
+			// The usual case of an escape, without keeping anything back.
+			if len(src) > 2 && src[0] == '=' {
+				if hi, lo := hex(src[1]), hex(src[2]); hi < 16 && lo < 16 {
 					dst, src = append(dst, hi<<4|lo), src[3:]
 					continue
 				}
