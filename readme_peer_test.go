@@ -26,11 +26,10 @@ import (
 func TestTenMinutesOfTheReadme(t *testing.T) {
 	_, section, _ := strings.Cut(readDoc(t, "README.md"), "\n## From nothing to a filter in ten minutes\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	gomilter := buildGomilter(t)
 	for _, kind := range peertest.Kinds {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
-			a := newAdmin(t, kind, gomilter)
+			a := newAdmin(t, kind)
 			for _, b := range regexp.MustCompile("(?ms)^```(console|text)\n(.*?)^```$").FindAllStringSubmatch(section, -1) {
 				other := map[peertest.Kind]string{peertest.Sendmail: "postfix", peertest.Postfix: "sendmail"}[kind]
 				switch {
@@ -56,29 +55,31 @@ type admin struct {
 	here *strings.Replacer // from the README's names to those of the test
 	back *strings.Replacer
 
-	web   string
-	serve *serveProcess
-	since int      // bytes of the log that were there before the last mail
-	ids   []string // queue ids of mails that the filter saw
-	refs  []string // of originals, as the README has them and as they are, in turn
+	root      string // below which it is installed
+	port, web string // of the milter, and for metrics
+	serve     *serveProcess
+	since     int      // bytes of the log that were there before the last mail
+	ids       []string // queue ids of mails that the filter saw
+	refs      []string // of originals, as the README has them and as they are, in turn
 
 	attached bool
 	seen     map[string]int // what happened, by what it shows
 	sent     string         // what swaks sent as the message
 }
 
-func newAdmin(t *testing.T, kind peertest.Kind, gomilter string) *admin {
-	for _, program := range []string{"bash", "curl", "swaks"} {
+func newAdmin(t *testing.T, kind peertest.Kind) *admin {
+	for _, program := range []string{"bash", "curl", "make", "swaks"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Fatalf("the README's commands need %s: %v", program, err)
 		}
 	}
 	a := &admin{mta: peertest.Start(t, kind, peertest.Config{}), dir: peertest.Dir(t), seen: map[string]int{}}
+	a.root = filepath.Join(a.dir, "root")
 	port, web := strconv.Itoa(peertest.FreePort(t)), strconv.Itoa(peertest.FreePort(t))
-	a.web = "http://127.0.0.1:" + web
+	a.port, a.web = port, web
 	main := filepath.Join(a.mta.ConfigPath(), "main.cf")
 	names := []string{
-		"/etc/gomilter/", a.dir + "/etc/gomilter/",
+		"/etc/gomilter/", a.root + "/etc/gomilter/",
 		"/etc/postfix/main.cf", main, "/etc/mail/sendmail.cf", a.mta.ConfigPath(),
 		"127.0.0.1:9109", "127.0.0.1:" + web, "8891", port, "--server 127.0.0.1", "--server " + a.mta.Addr,
 		"/var/lib/gomilter", a.dir + "/state", "root@localhost", "rcpt@example.net",
@@ -89,33 +90,41 @@ func newAdmin(t *testing.T, kind peertest.Kind, gomilter string) *admin {
 	}
 	a.back = strings.NewReplacer(append(names, a.mta.Addr+"/inet", "smtp/inet", "sendmail.cf", "/etc/mail/sendmail.cf")...)
 
-	// The configuration has the state of the test beside it, and the user of the test.
-	null := readDoc(t, "examples/null.toml")
+	return a
+}
+
+func (a *admin) program() string { return filepath.Join(a.root, "usr/local/bin/gomilter") }
+func (a *admin) config() string  { return filepath.Join(a.root, "etc/gomilter/gomilter.toml") }
+
+// install installs below a.root. The configuration gets the ports of the test, its
+// user, who may read it, and folders of his.
+func (a *admin) install(t *testing.T) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "make", "install", "DESTDIR="+a.root, "OUT="+filepath.Join(a.dir, "out"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make install: %v\n%s", err, out)
+	}
+	b, err := os.ReadFile(a.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf := string(b)
 	for _, r := range [][2]string{
 		{`user = "gomilter"`, `user = "peerpost"` + "\nstate_dir = \"" + a.dir + "/state\"\ncontrol = { socket = \"" + a.dir + "/run/control.sock\" }"},
-		{"127.0.0.1:9109", "127.0.0.1:" + web}, {"inet:8891@", "inet:" + port + "@"},
+		{"127.0.0.1:9109", "127.0.0.1:" + a.web}, {"inet:8891@", "inet:" + a.port + "@"},
 	} {
-		if !strings.Contains(null, r[0]) {
-			t.Fatalf("examples/null.toml lacks %q", r[0])
+		if !strings.Contains(conf, r[0]) {
+			t.Fatalf("%s lacks %q", a.config(), r[0])
 		}
-		null = strings.Replace(null, r[0], r[1], 1)
+		conf = strings.Replace(conf, r[0], r[1], 1)
 	}
-	for name, content := range map[string]string{"examples/null.toml": null} {
-		path := filepath.Join(a.dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Mkdir(filepath.Join(a.dir, "bin"), 0o755); err != nil {
+	if err := os.WriteFile(a.config(), []byte(conf), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(gomilter, filepath.Join(a.dir, "bin", "gomilter")); err != nil {
-		t.Fatal(err)
+	if out, err := exec.Command("chgrp", "peerpost", a.config()).CombinedOutput(); err != nil { // as without DESTDIR
+		t.Fatalf("chgrp: %v\n%s", err, out)
 	}
-	return a
+	a.seen["installed"]++
 }
 
 // step runs a command and compares what it prints.
@@ -123,8 +132,8 @@ func (a *admin) step(t *testing.T, command, want string) {
 	t.Helper()
 	var got string
 	switch {
-	case strings.Contains(command, "make install"):
-		a.seen["installed"]++
+	case strings.HasSuffix(command, " && make install"): // of what is here, not of a clone
+		a.install(t)
 	case command == "gomilter serve":
 		got = a.start(t)
 	case command == "postfix reload", command == "systemctl restart sendmail":
@@ -158,9 +167,8 @@ func references(s string) []string {
 // shell runs a command as it stands in the README but for names.
 func (a *admin) shell(t *testing.T, command string) string {
 	t.Helper()
-	config := filepath.Join(a.dir, "etc/gomilter/gomilter.toml")
 	command = a.here.Replace(command)
-	command = regexp.MustCompile(`\bgomilter (check|(?:ctl|kept|doctor|config) \w+)`).ReplaceAllString(command, "$0 -c "+config)
+	command = regexp.MustCompile(`\bgomilter (check|(?:ctl|kept|doctor|config) \w+)`).ReplaceAllString(command, "$0 -c "+a.config())
 	if a.mta.Kind == peertest.Postfix {
 		command = strings.ReplaceAll(command, "doctor postfix", "doctor postfix --config-dir "+a.mta.ConfigPath()+" --postconf "+a.mta.ConfigProgram())
 	} else {
@@ -173,7 +181,7 @@ func (a *admin) shell(t *testing.T, command string) string {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/bin/bash", "-c", command)
 	cmd.Dir = a.dir
-	cmd.Env = append(os.Environ(), "PATH="+filepath.Join(a.dir, "bin")+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(a.program())+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil || strings.Contains(string(out), "command not found") {
 		t.Fatalf("%s: %v\n%s", command, err, out)
@@ -184,7 +192,7 @@ func (a *admin) shell(t *testing.T, command string) string {
 // start starts the daemon and returns what it logs until it serves.
 func (a *admin) start(t *testing.T) string {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(a.dir, "bin", "gomilter"), "serve", "-c", filepath.Join(a.dir, "etc/gomilter/gomilter.toml"))
+	cmd := exec.Command(a.program(), "serve", "-c", a.config())
 	cmd.Dir = a.dir
 	a.serve = startServe(t, cmd)
 	a.since = 0
@@ -330,7 +338,7 @@ func (a *admin) accepted(t *testing.T) float64 {
 	if a.serve == nil {
 		return 0
 	}
-	resp, err := http.Get(a.web + "/metrics")
+	resp, err := http.Get("http://127.0.0.1:" + a.web + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
