@@ -30,7 +30,9 @@ func Detect(src Source) (Kind, error) {
 // detectAll returns all that src is. It can be more than one kind: a zip's directory stands
 // at the end, so that anything else may stand before it.
 func detectAll(src Source) ([]Kind, error) {
-	head := make([]byte, min(peekSize, src.Size()))
+	room := zipTails.Get().(*[zipTail]byte)
+	defer zipTails.Put(room)
+	head := room[:min(peekSize, src.Size())]
 	if _, err := readAt(src, head, 0); err != nil {
 		return nil, err
 	}
@@ -58,7 +60,7 @@ func detectAll(src Source) ([]Kind, error) {
 		ks = append(ks, Zip)
 	}
 	if len(ks) == 0 && src.Size() >= 512 {
-		tail := make([]byte, 512)
+		tail := room[:512]
 		if _, err := readAt(src, tail, src.Size()-512); err != nil {
 			return ks, err
 		}
@@ -239,7 +241,9 @@ func embedded(src Source, k Kind) (int64, error) {
 
 // search returns where sig first stands in the first limit bytes of src, or -1.
 func search(src io.ReaderAt, sig string, limit int64) (int64, error) {
-	buf := make([]byte, 64<<10)
+	room := zipTails.Get().(*[zipTail]byte)
+	defer zipTails.Put(room)
+	buf := room[:64<<10]
 	for at := int64(0); at < limit; at += int64(len(buf) - len(sig) + 1) {
 		n, err := readAt(src, buf, at)
 		if i := bytes.Index(buf[:n], []byte(sig)); i >= 0 {

@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -131,5 +132,25 @@ func TestNamesOfConstants(t *testing.T) {
 	}
 	if kinds.String() != "unknown" || limitKinds.String() != "unknown" || whats.String() != "unknown" || Kind(200).Listed() {
 		t.Error("what is no constant is not unknown")
+	}
+}
+
+// Looking at what is no archive is what happens to most attachments: the windows for it
+// are used again.
+func TestDetectAllocatesLittle(t *testing.T) {
+	src := bytes.NewReader(bytes.Repeat([]byte("%PDF-1.7 no archive "), 10_000))
+	program := bytes.NewReader(append([]byte("MZ"), bytes.Repeat([]byte{0x90}, 200_000)...))
+	for _, s := range []Source{src, program} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 100 {
+			if k, err := Detect(s); k != None || err != nil {
+				t.Fatal(k, err)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if n := (after.TotalAlloc - before.TotalAlloc) / 100; n > 8<<10 && !raceEnabled {
+			t.Errorf("%d bytes allocated a look, want 8 KiB at most", n)
+		}
 	}
 }
