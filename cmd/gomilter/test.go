@@ -98,6 +98,9 @@ func (c *testCmd) Run(std stdio) error {
 	if e := t.Close(); err == nil && e != nil {
 		err = exit(exitCantCreate, e)
 	}
+	if ctx.Err() != nil {
+		return exitf(exitTemporary, "interrupted")
+	}
 	if err != nil {
 		if _, ok := errors.AsType[*exitError](err); !ok {
 			err = exit(exitTemporary, err)

@@ -59,7 +59,7 @@ func ExampleNew() {
 		var m offline.Message = r.Message
 		fmt.Println(m.File, r.From(), r.Result.Verdict)
 		for _, f := range r.Filters() {
-			fmt.Printf("  %s: %s, %q\n", f.Name, f.Decision, f.Why)
+			fmt.Println(" ", f.Name, f.Decision)
 		}
 		s.Add(r)
 		return nil
@@ -72,9 +72,9 @@ func ExampleNew() {
 	fmt.Println(slowest.Took > 0)
 	// Output:
 	// -#1 <ann@example.com> accept
-	//   headers: continue, ""
+	//   headers continue
 	// -#2 <bob@example.com> reject
-	//   headers: reject, "rule shouting on Subject \"FREE lunch\": reject"
+	//   headers reject
 	// map[accept:1 reject:1] 1
 	// true
 }

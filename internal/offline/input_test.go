@@ -189,6 +189,8 @@ func TestMemoryIsBounded(t *testing.T) {
 			return nil
 		})
 		time.Sleep(time.Minute)
+		room.mu.Lock()
+		defer room.mu.Unlock()
 		if err != nil || n < 90 || peak > most || peak < size || room.free != most {
 			t.Errorf("%d messages, %d bytes at once, %d free, %v", n, peak, room.free, err)
 		}
