@@ -131,7 +131,7 @@ var (
 	tracedCall = regexp.MustCompile(`^(?:\[pid +\d+\] |\d+ +)?(?:<\.\.\. )?(\w+)(\(.*| resumed.*)$`)
 	fileChange = regexp.MustCompile(`O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_TMPFILE`)
 	socketCall = regexp.MustCompile(`^(socket|socketpair|connect|bind|listen|accept4?|send\w*|recv\w*|getsockname|getpeername|[gs]etsockopt|shutdown)$`)
-	changeCall = regexp.MustCompile(`^(open|openat|openat2|creat|mkdir\w*|mknod\w*|rmdir|unlink\w*|rename\w*|link\w*|symlink\w*|truncate|f?chmod\w*|f?chown\w*|lchown|utime\w*|[fl]?setxattr|[fl]?removexattr|mount|umount2?|pivot_root|chroot)$`)
+	changeCall = regexp.MustCompile(`^(open|openat|openat2|creat|mkdir\w*|mknod\w*|rmdir|unlink\w*|rename\w*|link\w*|symlink\w*|f?truncate|f?chmod\w*|f?chown\w*|lchown|utime\w*|[fl]?setxattr|[fl]?removexattr|mount|umount2?|pivot_root|chroot)$`)
 	tracedPath = regexp.MustCompile(`"((?:[^"\\]|\\.)*)"|<(/[^>]*)>`)
 )
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -302,6 +303,33 @@ func TestNewNeedsItsFolder(t *testing.T) {
 	c, l := parse(t, conf)
 	if _, err := New(c, l, Options{Dir: filepath.Join(t.TempDir(), "nix")}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A scanner that is there and would answer is not connected to.
+func TestScannersAreNotAsked(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	connected := make(chan bool, 1)
+	go func() {
+		c, err := ln.Accept()
+		if err == nil {
+			c.Close()
+		}
+		connected <- err == nil
+	}()
+	text := "[[listener]]\nsocket = \"unix:/x\"\nchain = [\"scan\"]\n[filter.scan]\nscanner = \"clamd\"\nservers = [\"" + ln.Addr().String() + "\"]\n"
+	for _, mode := range []string{"on", "report"} {
+		r := one(t, tester(t, text+"mode = \""+mode+"\"\n", Options{Workers: 1}), "Subject: x\n\nbody\n")
+		if f := r.Filters(); r.Result.Verdict != mta.Accept || len(f) != 1 || !strings.HasPrefix(f[0].Why, "not asked: ") {
+			t.Errorf("%s: %v, %v", mode, r.Result.Verdict, f)
+		}
+	}
+	ln.Close()
+	if <-connected {
+		t.Error("the scanner was connected to")
 	}
 }
 
