@@ -30,5 +30,6 @@
 // Nobody who logs ever waits: lines are queued and written by a goroutine of the
 // Log. When the disk is full, or syslogd gone, they wait in the queue and are tried
 // again. What does not fit into the queue is lost and counted, and the log says so
-// where the lines are missing.
+// where the lines are missing. A log that is not standard error tells it, at once and
+// then now and again, that it cannot be written and why.
 package logs

@@ -8,7 +8,6 @@ import (
 
 	"github.com/gomilter/gomilter/daemon/logs"
 	"github.com/gomilter/gomilter/filter"
-	"github.com/gomilter/gomilter/internal/edit"
 )
 
 // The log of a daemon: on standard error, without the time where the journal has it.
@@ -34,7 +33,7 @@ func ExampleLog() {
 		Ref: "k7m2p9q4xr", Conn: "6f1c-12", QueueID: "4F2A1B3C", Client: "mx.example.net [192.0.2.1]", Verdict: "reject", Stage: "end",
 		Reply:      &filter.Reply{Code: 550, Enhanced: "5.7.1", Text: []string{"no programs (ref k7m2p9q4xr)"}},
 		Recipients: []filter.Recipient{{Address: "a@example.com"}},
-		Envelope:   edit.Envelope{From: "x\nNOQUEUE: verdict=accept@example.net"},
+		From:       "x\nNOQUEUE: verdict=accept@example.net",
 	})
 	if err := l.Close(); err != nil {
 		log.Fatal(err)

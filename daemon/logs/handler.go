@@ -33,8 +33,15 @@ func (h *handler) Handle(_ context.Context, r slog.Record) error {
 		fields = flatten(fields, h.prefix, a)
 		return true
 	})
-	h.log.queue.put(line{r.Level, h.log.line(r.Time, r.Level, r.Message, fields)})
+	h.log.put(r.Time, r.Level, r.Message, fields)
 	return nil
+}
+
+// put queues a line and returns what of its fields was cut.
+func (l *Log) put(t time.Time, level slog.Level, msg string, fields []field) cuts {
+	text, missing := l.lineOf(t, level, msg, fields)
+	l.queue.put(line{level, text})
+	return missing
 }
 
 // WithAttrs implements [slog.Handler].
@@ -99,6 +106,12 @@ func validQueueID(id string) bool {
 
 // line writes a record, with the newline.
 func (l *Log) line(t time.Time, level slog.Level, msg string, fields []field) []byte {
+	text, _ := l.lineOf(t, level, msg, fields)
+	return text
+}
+
+// lineOf writes a record, with the newline, and returns what of its fields was cut.
+func (l *Log) lineOf(t time.Time, level slog.Level, msg string, fields []field) ([]byte, cuts) {
 	head := make([]field, 0, 3)
 	if !t.IsZero() && (!l.headed || l.format == JSON) {
 		head = append(head, field{"time", slog.StringValue(t.Format(timeLayout))})
@@ -147,11 +160,33 @@ const (
 	cutRoom  = 256 // for the last field
 )
 
-// cuts are the keys of what was cut or left out.
-type cuts []string
+// cuts are what was cut or left out.
+type cuts []shortened
 
-func (c *cuts) add(key string) {
+type shortened struct {
+	key   string
+	whole int // elements of a list that are there
+}
+
+func (c *cuts) add(key string, whole int) {
 	if len(*c) < cutRoom { // more have no room
-		*c = append(*c, key)
+		*c = append(*c, shortened{key, whole})
 	}
+}
+
+// of returns how many elements of a list are there, if it was cut.
+func (c cuts) of(key string) (whole int, ok bool) {
+	i := slices.IndexFunc(c, func(s shortened) bool { return s.key == key })
+	if i < 0 {
+		return 0, false
+	}
+	return c[i].whole, true
+}
+
+func (c cuts) keys() []string {
+	keys := make([]string, len(c))
+	for i, x := range c {
+		keys[i] = x.key
+	}
+	return keys
 }

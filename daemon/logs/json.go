@@ -10,7 +10,7 @@ import (
 )
 
 // json writes a line that is an object.
-func (l *Log) json(head, fields []field) []byte {
+func (l *Log) json(head, fields []field) ([]byte, cuts) {
 	dst := append(make([]byte, 0, 512), '{')
 	var cut cuts
 	for _, f := range head {
@@ -21,9 +21,9 @@ func (l *Log) json(head, fields []field) []byte {
 	}
 	if cut != nil {
 		dst = append(dst, `,"cut":`...)
-		dst, _ = appendJSONList(dst, cut, false, cutRoom-16)
+		dst, _ = appendJSONList(dst, cut.keys(), false, cutRoom-16)
 	}
-	return append(dst, "}\n"...)
+	return append(dst, "}\n"...), cut
 }
 
 func (l *Log) jsonField(dst []byte, f field, cut *cuts) []byte {
@@ -32,6 +32,10 @@ func (l *Log) jsonField(dst []byte, f field, cut *cuts) []byte {
 		dst = append(dst, ',')
 	}
 	list, isList := listOf(f.value)
+	if n, ok := f.value.Any().(notes); ok && f.value.Kind() == slog.KindAny {
+		list, isList = n, true
+	}
+	whole := 0
 	var text string
 	binary := slices.ContainsFunc(list, func(s string) bool { return !utf8.ValidString(s) })
 	number := appendNumber(nil, f.value)
@@ -47,13 +51,14 @@ func (l *Log) jsonField(dst []byte, f field, cut *cuts) []byte {
 	dst, over = appendJSON(dst, key, minLine)
 	room := min(l.maxLine-cutRoom-len(dst)-1, l.maxValueOf(f.key))
 	if over || room < max(minRoom, len(number)) {
-		cut.add(f.key)
+		cut.add(f.key, 0)
 		return dst[:before]
 	}
 	dst = append(dst, ':')
 	switch {
 	case isList:
-		dst, over = appendJSONList(dst, list, binary, room)
+		dst, whole = appendJSONList(dst, list, binary, room)
+		over = whole < len(list)
 	case number != nil:
 		dst = append(dst, number...)
 	case binary:
@@ -62,7 +67,7 @@ func (l *Log) jsonField(dst []byte, f field, cut *cuts) []byte {
 		dst, over = appendJSON(dst, text, room)
 	}
 	if over {
-		cut.add(f.key)
+		cut.add(f.key, whole)
 	}
 	return dst
 }
@@ -125,9 +130,9 @@ func appendBase64(dst []byte, s string, limit int) (_ []byte, cut bool) {
 	return append(dst, '"'), cut
 }
 
-// appendJSONList appends an array of at most limit bytes, and reports whether it was
-// cut: then the last elements are missing.
-func appendJSONList(dst []byte, list []string, binary bool, limit int) (_ []byte, cut bool) {
+// appendJSONList appends an array of at most limit bytes, and returns how many
+// elements are there whole. The first that is too long is cut, the others are left out.
+func appendJSONList(dst []byte, list []string, binary bool, limit int) (_ []byte, whole int) {
 	end := len(dst) + limit - 1
 	dst = append(dst, '[')
 	for i, s := range list {
@@ -137,7 +142,7 @@ func appendJSONList(dst []byte, list []string, binary bool, limit int) (_ []byte
 		}
 		room := end - len(dst)
 		if room < 2 {
-			return append(dst[:before], ']'), true
+			return append(dst[:before], ']'), whole
 		}
 		var over bool
 		if binary {
@@ -149,8 +154,9 @@ func appendJSONList(dst []byte, list []string, binary bool, limit int) (_ []byte
 			dst = dst[:before]
 		}
 		if over {
-			return append(dst, ']'), true
+			return append(dst, ']'), whole
 		}
+		whole++
 	}
-	return append(dst, ']'), cut
+	return append(dst, ']'), whole
 }

@@ -50,15 +50,16 @@ type Options struct {
 
 	MaxValue   int // bytes of a value as written; 0 means 1 KiB, the least is 32
 	MaxLine    int // bytes of a line; 0 means 8 KiB, to syslog 2 KiB; the least is 1 KiB
-	MaxRefused int // lines about refused recipients of one message; 0 means 1000
+	MaxRefused int // lines about refused recipients of one message, and as many for others that do not fit into its line; 0 means 1000
 	MaxQueue   int // bytes of lines that wait to be written; 0 means 4 MiB
 
 	RetryInterval time.Duration // between tries to write; 0 means a second
+	AlarmInterval time.Duration // between lines on standard error about a log that cannot be written; 0 means a minute
 	WriteTimeout  time.Duration // of one line to syslog; 0 means a second
 	CloseTimeout  time.Duration // what Close and Reopen wait for the lines to be written; 0 means 2 seconds
 
 	Syslog string    // the socket of syslogd; "" means /dev/log or where else the system has it
-	Stderr io.Writer // in place of standard error; nil means os.Stderr
+	Stderr io.Writer // in place of standard error, where a log elsewhere that cannot be written is told of, too; nil means os.Stderr
 }
 
 // A Log takes records and writes them. It is safe for concurrent use.
@@ -72,6 +73,7 @@ type Log struct {
 	logger   *slog.Logger
 	queue    queue
 	writer   writer
+	alarm    *alarm // nil for none
 	closed   atomic.Bool
 }
 
@@ -82,7 +84,7 @@ var ErrOptions = errors.New("logs: options are not right")
 // error: lines wait for it as if it had gone later, see Err.
 func Open(o Options) (*Log, error) {
 	if o.MaxValue != 0 && o.MaxValue < minValue || o.MaxLine != 0 && o.MaxLine < minLine || o.Format > JSON || o.MaxRefused < 0 || o.MaxQueue < 0 ||
-		o.RetryInterval < 0 || o.WriteTimeout < 0 || o.CloseTimeout < 0 {
+		o.RetryInterval < 0 || o.AlarmInterval < 0 || o.WriteTimeout < 0 || o.CloseTimeout < 0 {
 		return nil, fmt.Errorf("%w: %+v", ErrOptions, o)
 	}
 	line := 8 << 10
@@ -98,6 +100,8 @@ func Open(o Options) (*Log, error) {
 	}
 	l.headed = headed
 	l.queue.init(cmp.Or(o.MaxQueue, 4<<20))
+	l.alarm = l.newAlarm()
+	l.writer.alarm = l.alarm
 	l.writer.start(&l.queue, dest, cmp.Or(o.RetryInterval, time.Second), l.gap)
 	return l, nil
 }
@@ -123,6 +127,9 @@ func (l *Log) SetLevel(level slog.Level) { l.level.Set(level) }
 
 // Lost returns how many lines were not written and will not be.
 func (l *Log) Lost() uint64 { return l.queue.lost.Load() }
+
+// Waiting returns how many lines are not yet written.
+func (l *Log) Waiting() int { return l.queue.waiting() }
 
 // Err returns why the lines that wait could not be written at the last try, nil if
 // it succeeded.
@@ -156,7 +163,9 @@ func (l *Log) Close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), cmp.Or(l.o.CloseTimeout, 2*time.Second))
 	defer cancel()
-	return l.writer.stop(ctx)
+	err := l.writer.stop(ctx)
+	l.alarm.wait(ctx)
+	return err
 }
 
 // gap returns the line that says that lines are missing where it stands.

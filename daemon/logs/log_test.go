@@ -419,7 +419,7 @@ func TestSyslogThatHangs(t *testing.T) {
 }
 
 func TestOptionsAreJudged(t *testing.T) {
-	for _, o := range []Options{{MaxLine: 100}, {MaxValue: 3}, {MaxQueue: -1}, {Format: 7}, {CloseTimeout: -1}} {
+	for _, o := range []Options{{MaxLine: 100}, {MaxValue: 3}, {MaxQueue: -1}, {AlarmInterval: -1}, {Format: 7}, {CloseTimeout: -1}} {
 		if _, err := Open(o); !errors.Is(err, ErrOptions) {
 			t.Errorf("Open(%+v) = %v", o, err)
 		}

@@ -2,38 +2,63 @@ package logs
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/internal/edit"
 )
 
-// Message logs what became of a message: a record for each refused recipient, and
-// one for the message. It serves as the Explain of a [filter.Chain].
+// Message logs what became of a message: a record for each refused recipient, one
+// for the message, and as many more as it takes to name the recipients that were not
+// refused. It serves as the Explain of a [filter.Chain].
 //
 // Values of header fields are not logged. What filters quote of the message is
-// replaced by "..." unless Options.Evidence is set; the text of a reply is logged
+// replaced by three dots unless Options.Evidence is set; the text of a reply is logged
 // as the client was told it.
 func (l *Log) Message(e *filter.Explanation) {
-	ctx := context.Background()
-	if l.logger.Enabled(ctx, slog.LevelInfo) {
-		l.refused(ctx, e)
+	if l.level.Level() <= slog.LevelInfo {
+		l.refused(e)
 	}
 	level := slog.LevelInfo
 	if slices.ContainsFunc(e.Filters, func(o filter.Outcome) bool { return o.Failed != "" }) {
 		level = slog.LevelWarn
 	}
-	if l.logger.Enabled(ctx, level) {
-		l.logger.LogAttrs(ctx, level, "message", l.message(e)...)
+	if l.level.Level() > level {
+		return
+	}
+	attrs, rcpts := l.message(e)
+	whole, more := l.record(level, "message", attrs).of(rcptsKey)
+	for range l.maxRefused() {
+		if rcpts = rcpts[min(whole, len(rcpts)):]; !more || len(rcpts) == 0 {
+			break
+		}
+		attrs := []slog.Attr{slog.String("queue", e.QueueID), slog.String("conn", e.Conn), slog.String("ref", e.Ref), slog.Any(rcptsKey, rcpts)}
+		whole, more = l.record(level, "recipients", attrs).of(rcptsKey)
+		whole = max(whole, 1) // one that is longer than a line is there as far as that goes
 	}
 }
 
+// rcptsKey is the key whose list goes on in further lines.
+const rcptsKey = "rcpts"
+
+func (l *Log) maxRefused() int { return cmp.Or(l.o.MaxRefused, 1000) }
+
+// record logs one record and returns what of it was cut.
+func (l *Log) record(level slog.Level, msg string, attrs []slog.Attr) cuts {
+	fields := make([]field, 0, len(attrs))
+	for _, a := range attrs {
+		fields = flatten(fields, "", a)
+	}
+	return l.put(time.Now(), level, msg, fields)
+}
+
 // refused logs the recipients that were refused.
-func (l *Log) refused(ctx context.Context, e *filter.Explanation) {
-	most := cmp.Or(l.o.MaxRefused, 1000)
+func (l *Log) refused(e *filter.Explanation) {
+	most := l.maxRefused()
 	from := 0 // recipients and what was said of them are in one order
 	for _, r := range e.Recipients {
 		if r.Reply == nil {
@@ -52,14 +77,15 @@ func (l *Log) refused(ctx context.Context, e *filter.Explanation) {
 		}
 		attrs = append(attrs, slog.String("reply", r.Reply.String()), slog.String("rcpt", r.Address))
 		attrs = append(l.because(attrs, o), slog.String("ref", e.Ref))
-		l.logger.LogAttrs(ctx, slog.LevelInfo, "recipient refused", sender(attrs, e)...)
+		l.record(slog.LevelInfo, "recipient refused", sender(attrs, e))
 	}
 }
 
-// message returns what the line of a message says, the most wanted first.
-func (l *Log) message(e *filter.Explanation) []slog.Attr {
+// message returns what the line of a message says, the most wanted first, and the
+// recipients in it.
+func (l *Log) message(e *filter.Explanation) (attrs []slog.Attr, rcpts []string) {
 	o := decider(e)
-	attrs := []slog.Attr{slog.String("queue", e.QueueID), slog.String("conn", e.Conn), slog.String("verdict", e.Verdict), slog.String("stage", e.Stage)}
+	attrs = []slog.Attr{slog.String("queue", e.QueueID), slog.String("conn", e.Conn), slog.String("verdict", e.Verdict), slog.String("stage", e.Stage)}
 	if l.o.Tags {
 		attrs = append(attrs, slog.String("tag", tag(e, o)))
 	}
@@ -73,7 +99,6 @@ func (l *Log) message(e *filter.Explanation) []slog.Attr {
 	attrs = appendSet(attrs, "kept", e.Kept)
 	attrs = sender(attrs, e)
 
-	var rcpts []string
 	refused := 0
 	for _, r := range e.Recipients {
 		if r.Reply != nil {
@@ -84,10 +109,10 @@ func (l *Log) message(e *filter.Explanation) []slog.Attr {
 	}
 	attrs = append(attrs, slog.Int("nrcpts", len(rcpts)), slog.Int("refused", refused))
 	if rcpts != nil {
-		attrs = append(attrs, slog.Any("rcpts", rcpts))
+		attrs = append(attrs, slog.Any(rcptsKey, rcpts))
 	}
 	attrs = append(attrs, slog.Int64("size", e.Size), slog.Float64("ms", e.MS), slog.Int("edits", len(e.Edits)))
-	for _, a := range []edit.Action{edit.AddRcpt, edit.DeleteRcpt, edit.ChangeFrom} {
+	for _, a := range []edit.Action{edit.AddRcpt, edit.DeleteRcpt} {
 		var addrs []string
 		for _, x := range e.Edits {
 			if x.Action == a {
@@ -99,30 +124,50 @@ func (l *Log) message(e *filter.Explanation) []slog.Attr {
 		}
 	}
 
-	var said, notes []string
+	var said []string
+	var told notes
 	for i := range e.Filters {
 		x := &e.Filters[i]
 		s := x.Name + ":" + x.Decision
+		if edited(x) {
+			s = x.Name + ":edited"
+		}
 		if x.Report {
 			s += "(report)"
 		}
 		said = append(said, s)
 		if why := l.why(x); why != "" && x != o {
-			notes = append(notes, x.Name+": "+why)
+			told = append(told, x.Name+": "+why)
 		}
 	}
 	if said != nil {
 		attrs = append(attrs, slog.Any("filters", said))
 	}
-	if notes != nil {
-		attrs = append(attrs, slog.Any("notes", notes))
+	if told != nil {
+		attrs = append(attrs, slog.Any("notes", told))
 	}
-	return attrs
+	return attrs, rcpts
+}
+
+// notes are what filters had to say: a list in JSON, and one text in lines of text,
+// where a list of quoted texts is hard to read.
+type notes []string
+
+// String returns the notes as lines of text have them.
+func (n notes) String() string { return strings.Join(n, "; ") }
+
+// edited reports whether a filter let the message pass but for what it changed, or
+// would have.
+func edited(o *filter.Outcome) bool {
+	return len(o.Edits) > 0 && (o.Decision == "accept" || o.Decision == "continue")
 }
 
 // sender appends who sent a message.
 func sender(attrs []slog.Attr, e *filter.Explanation) []slog.Attr {
-	attrs = append(attrs, slog.String("from", e.Envelope.From))
+	attrs = append(attrs, slog.String("from", e.From))
+	if e.Verdict == "accept" && e.Envelope.From != e.From {
+		attrs = append(attrs, slog.String("changed_from", e.Envelope.From))
+	}
 	attrs = appendSet(attrs, "client", e.Client)
 	attrs = appendSet(attrs, "helo", e.Helo)
 	attrs = appendSet(attrs, "user", e.User)
@@ -153,8 +198,9 @@ func (l *Log) told(s string) string {
 	return unquote(s)
 }
 
-// unquote replaces what stands in double quotes by three dots. A backslash inside
-// makes the next character one of the text.
+// unquote replaces what stands in double quotes, and them, by three dots: quotes in
+// a value would have to be escaped. A backslash inside makes the next character one of
+// the text.
 func unquote(s string) string {
 	if !strings.Contains(s, `"`) {
 		return s
@@ -169,16 +215,11 @@ func unquote(s string) string {
 			escaped = true
 		case c == '"':
 			if in = !in; in {
-				b.WriteString(`"...`)
-			} else {
-				b.WriteByte('"')
+				b.WriteString("...")
 			}
 		case !in:
 			b.WriteByte(c)
 		}
-	}
-	if in {
-		b.WriteByte('"')
 	}
 	return b.String()
 }
@@ -190,21 +231,20 @@ func appendSet(attrs []slog.Attr, key, value string) []slog.Attr {
 	return append(attrs, slog.String(key, value))
 }
 
-// decider returns the outcome behind the verdict on a message, nil where no filter
-// stands behind it.
+// decider returns the outcome behind the verdict on a message, or the first that
+// changed one that was accepted; nil where no filter stands behind it.
 func decider(e *filter.Explanation) *filter.Outcome {
 	decision := e.Verdict
 	switch {
 	case e.Reply != nil:
-		for i := len(e.Filters) - 1; i >= 0; i-- {
-			if o := &e.Filters[i]; o.Stage == e.Stage && !o.Report && o.Reply != nil && same(o.Reply, e.Reply, e.Ref) {
-				return o
-			}
-		}
-		o, _ := behind(e, e.Reply, 0) // it was held, or a filter failed
-		return o
+		return refuser(e)
 	case e.Quarantine != nil:
 		decision = "quarantine"
+	case e.Verdict == "accept":
+		if i := slices.IndexFunc(e.Filters, func(o filter.Outcome) bool { return !o.Report && edited(&o) }); i >= 0 && len(e.Edits) > 0 {
+			return &e.Filters[i]
+		}
+		return nil
 	case e.Verdict != "discard":
 		return nil
 	}
@@ -214,6 +254,32 @@ func decider(e *filter.Explanation) *filter.Outcome {
 		}
 	}
 	return nil
+}
+
+// refuser returns the outcome behind the reply that ended a message.
+func refuser(e *filter.Explanation) *filter.Outcome {
+	last := func(is func(*filter.Outcome) bool) *filter.Outcome {
+		for i := len(e.Filters) - 1; i >= 0; i-- {
+			if o := &e.Filters[i]; o.Stage == e.Stage && !o.Report && is(o) {
+				return o
+			}
+		}
+		return nil
+	}
+	if o := last(func(o *filter.Outcome) bool { return o.Reply != nil && same(o.Reply, e.Reply, e.Ref) }); o != nil {
+		return o
+	}
+	// None gave it itself: the last that was asked failed, or refused some recipients.
+	asked := func(o *filter.Outcome) bool { return o.Why != "" || o.Failed != "" }
+	if e.Stage == milter.StageEnd.String() {
+		if o := last(func(*filter.Outcome) bool { return true }); o != nil && asked(o) {
+			return o
+		}
+	}
+	if o, _ := behind(e, e.Reply, 0); o != nil { // it was held
+		return o
+	}
+	return last(asked)
 }
 
 // behind returns the first outcome, from an index on, that gave a reply, and where

@@ -25,6 +25,7 @@ type queue struct {
 	mu     sync.Mutex
 	lines  []line
 	size   int    // of lines, and of those taken and not yet settled
+	count  int    // of the same
 	gap    uint64 // lines lost behind those that wait, of which the log has not yet told
 	closed bool
 }
@@ -41,6 +42,7 @@ func (q *queue) put(l line) {
 	} else {
 		q.lines = append(q.lines, l)
 		q.size += size
+		q.count++
 	}
 	q.mu.Unlock()
 	q.poke()
@@ -72,7 +74,23 @@ func (q *queue) settle(lines []line) {
 	}
 	q.mu.Lock()
 	q.size -= n
+	q.count -= len(lines)
 	q.mu.Unlock()
+}
+
+// reserve takes room for a line that does not have to ask for it.
+func (q *queue) reserve(l line) {
+	q.mu.Lock()
+	q.size += len(l.text) + overhead
+	q.count++
+	q.mu.Unlock()
+}
+
+// waiting returns how many lines are not yet written.
+func (q *queue) waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count
 }
 
 // lose counts lines that were taken and could not be written.

@@ -74,15 +74,12 @@ func appendQuoted(dst []byte, s string, limit int) (_ []byte, cut bool) {
 	return append(dst, '"'), cut
 }
 
-// appendList appends a list as a value of at most limit bytes, and reports whether
-// it was cut: then the last elements are missing.
-func appendList(dst []byte, list []string, limit int) (_ []byte, cut bool) {
+// appendList appends a list as a value of at most limit bytes, and returns how many
+// elements are there whole. The first that is too long is cut, the others are left out.
+func appendList(dst []byte, list []string, limit int) (_ []byte, whole int) {
 	var inner, one []byte
 	value := make([]byte, 0, limit+utf8.UTFMax+8) // a rune is appended before it is found too long
-	for i, s := range list {
-		if i == 0 && len(s) > limit/8 { // no byte of it takes more than 5
-			s, cut = s[:limit/8], true
-		}
+	add := func(s string) (ok bool) {
 		over := len(s) > limit
 		switch one = one[:0]; {
 		case over:
@@ -92,7 +89,7 @@ func appendList(dst []byte, list []string, limit int) (_ []byte, cut bool) {
 			one, over = appendQuoted(one, s, limit)
 		}
 		n := len(inner)
-		if i > 0 {
+		if n > 0 {
 			inner = append(inner, ',')
 		}
 		inner = append(inner, one...)
@@ -100,13 +97,22 @@ func appendList(dst []byte, list []string, limit int) (_ []byte, cut bool) {
 			_, over = appendValue(value[:0], string(inner), limit)
 		}
 		if over {
-			inner, cut = inner[:n], true
+			inner = inner[:n]
+		}
+		return !over
+	}
+	for _, s := range list {
+		if !add(s) {
 			break
 		}
+		whole++
+	}
+	if whole == 0 && len(list) > 0 {
+		add(list[0][:min(len(list[0]), limit/8)]) // no byte of it takes more than 5
 	}
 	if len(inner) == 0 {
-		return append(dst, `""`...), cut
+		return append(dst, `""`...), whole
 	}
 	dst, _ = appendValue(dst, string(inner), limit)
-	return dst, cut
+	return dst, whole
 }

@@ -3,7 +3,7 @@ package logs
 import "log/slog"
 
 // text writes a line of text.
-func (l *Log) text(head, fields []field) []byte {
+func (l *Log) text(head, fields []field) ([]byte, cuts) {
 	dst := make([]byte, 0, 512)
 	queue := queueOf(fields)
 	if queue >= 0 {
@@ -26,9 +26,9 @@ func (l *Log) text(head, fields []field) []byte {
 	}
 	if cut != nil {
 		dst = append(dst, " cut="...)
-		dst, _ = appendList(dst, cut, cutRoom-16)
+		dst, _ = appendList(dst, cut.keys(), cutRoom-16)
 	}
-	return append(dst, '\n')
+	return append(dst, '\n'), cut
 }
 
 func (l *Log) textField(dst []byte, f field, cut *cuts) []byte {
@@ -40,17 +40,19 @@ func (l *Log) textField(dst []byte, f field, cut *cuts) []byte {
 	dst, over = appendValue(dst, f.key, minLine)
 	room := min(l.maxLine-cutRoom-len(dst)-1, l.maxValueOf(f.key))
 	if over || room < minRoom {
-		cut.add(f.key)
+		cut.add(f.key, 0)
 		return dst[:before]
 	}
 	dst = append(dst, '=')
+	whole := 0
 	if list, ok := listOf(f.value); ok {
-		dst, over = appendList(dst, list, room)
+		dst, whole = appendList(dst, list, room)
+		over = whole < len(list)
 	} else {
 		dst, over = appendValue(dst, valueText(f.value), room)
 	}
 	if over {
-		cut.add(f.key)
+		cut.add(f.key, whole)
 	}
 	return dst
 }

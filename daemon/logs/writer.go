@@ -26,6 +26,7 @@ type writer struct {
 	q     *queue
 	retry time.Duration
 	gap   func(uint64) line
+	alarm *alarm // told of each try; nil for nobody
 
 	stopping chan struct{} // closed when no more lines come
 	done     chan struct{} // closed when the goroutine has ended
@@ -51,6 +52,7 @@ func (w *writer) start(q *queue, dest destination, retry time.Duration, gap func
 // run writes what is put into the queue until the queue is closed.
 func (w *writer) run(dest destination) {
 	defer close(w.done)
+	defer w.alarm.end()
 	var lines []line // taken and not yet written
 	stopping := w.stopping
 	take := func() {
@@ -75,6 +77,7 @@ func (w *writer) run(dest destination) {
 			}
 			lines = lines[n:]
 			w.setErr(err)
+			w.alarm.tried(err)
 			if err == nil {
 				continue
 			}
@@ -106,6 +109,8 @@ func (w *writer) run(dest destination) {
 	more, _ := w.q.take()
 	lost, err := dest.close()
 	lost += len(lines) + len(more)
+	w.q.settle(lines)
+	w.q.settle(more)
 	w.q.lose(lost)
 	if lost > 0 {
 		err = errors.Join(err, fmt.Errorf("logs: %d lines lost: %w", lost, w.lastErr()))
@@ -119,9 +124,7 @@ func (w *writer) run(dest destination) {
 // it does not have to ask for.
 func (w *writer) ownLine(gap uint64) line {
 	l := w.gap(gap)
-	w.q.mu.Lock()
-	w.q.size += len(l.text) + overhead
-	w.q.mu.Unlock()
+	w.q.reserve(l)
 	return l
 }
 
