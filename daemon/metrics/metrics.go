@@ -32,6 +32,9 @@ type Options struct {
 	Kept      func() quarantine.Usage // originals
 	LogLost   func() uint64           // lines of the log that were lost
 
+	// LogWaiting is how many lines of the log are not yet written.
+	LogWaiting func() int
+
 	// Ready are asked whether the daemon takes messages; the error says why it does
 	// not. Several requests may share an answer.
 	Ready []func(context.Context) error
@@ -179,6 +182,12 @@ func New(o Options) *Metrics {
 			return of(o.Kept())
 		}
 	}
+	waiting := func() int64 {
+		if o.LogWaiting == nil {
+			return 0
+		}
+		return int64(o.LogWaiting())
+	}
 	for _, x := range []struct {
 		name, help string
 		value      func() int64
@@ -188,6 +197,7 @@ func New(o Options) *Metrics {
 		{"gomilter_kept_limit_bytes", "How large the originals may be together; 0 means that none are kept.", used(func(u quarantine.Usage) int64 { return u.MaxBytes })},
 		{"gomilter_kept_messages", "Originals that are kept.", used(func(u quarantine.Usage) int64 { return int64(u.Entries) })},
 		{"gomilter_kept_limit_messages", "How many originals may be kept.", used(func(u quarantine.Usage) int64 { return int64(u.MaxEntries) })},
+		{"gomilter_log_lines_waiting", "Lines of the log that are not yet written; they grow in number while it cannot be.", waiting},
 		{"gomilter_ready", "Whether the daemon takes messages, as /readyz tells.", m.readyValue},
 	} {
 		m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: x.name, Help: x.help}, safely(x.value)))

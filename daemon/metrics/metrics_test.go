@@ -370,11 +370,13 @@ func TestValuesOfOthers(t *testing.T) {
 		Repeated:  func() int64 { panic("no") },
 		Kept:      func() quarantine.Usage { return quarantine.Usage{Bytes: 10, MaxBytes: 100, Entries: 2, MaxEntries: 20} },
 		LogLost:   func() uint64 { return 7 },
-		Ready:     []func(context.Context) error{func(context.Context) error { return errors.New("no") }},
+
+		LogWaiting: func() int { return 5 },
+		Ready:      []func(context.Context) error{func(context.Context) error { return errors.New("no") }},
 	})
 	got := series(t, m)
 	for k, v := range map[string]float64{"gomilter_abandoned_hooks{}": 3, "gomilter_kept_bytes{}": 10, "gomilter_kept_limit_bytes{}": 100, "gomilter_kept_messages{}": 2,
-		"gomilter_kept_limit_messages{}": 20, "gomilter_log_lines_lost_total{}": 7, "gomilter_ready{}": 0} {
+		"gomilter_kept_limit_messages{}": 20, "gomilter_log_lines_lost_total{}": 7, "gomilter_log_lines_waiting{}": 5, "gomilter_ready{}": 0} {
 		if got[k] != v {
 			t.Errorf("%s = %v, want %v", k, got[k], v)
 		}
