@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/gomilter/gomilter/address"
 	"github.com/gomilter/gomilter/filter"
@@ -67,13 +68,37 @@ func newAddresses(b *build, key string, list []string) *addresses {
 	if list == nil {
 		return nil
 	}
+	warnNobody(b, key, list)
 	a := &addresses{exact: make(map[string]bool), domains: make(map[string]bool)}
 	for i, s := range list {
-		if why := a.add(s); why != "" {
+		why := severalAddresses(s)
+		if why == "" {
+			why = a.add(s)
+		}
+		if why != "" {
 			b.bad(element("applies."+key, i), "%q %s", s, why)
 		}
 	}
 	return a
+}
+
+// warnNobody tells of a list that nobody can be on, and keeps the filter from being asked.
+func warnNobody(b *build, key string, list []string) {
+	if len(list) == 0 && !strings.HasPrefix(key, "not_") && b.filter.Mode != filter.Off {
+		b.warn("applies."+key, "nobody is in it, and the filter is asked about no message")
+	}
+}
+
+// severalAddresses says what is wrong with an entry that looks like several; "" where it does
+// not. What stands in quotes may be in one address.
+func severalAddresses(s string) string {
+	if i := strings.LastIndexByte(s, '@'); i > 1 && s[0] == '"' && s[i-1] == '"' && !strings.Contains(s[1:i-1], `"`) {
+		s = s[i:]
+	}
+	if strings.ContainsAny(s, ",;") || strings.ContainsFunc(s, unicode.IsSpace) {
+		return "has a comma or a blank; write one address each"
+	}
+	return ""
 }
 
 // add takes one entry; it returns what is wrong with it.
@@ -146,15 +171,19 @@ func newClients(b *build, key string, list []string) *clients {
 	if list == nil {
 		return nil
 	}
+	warnNobody(b, key, list)
 	c := new(clients)
 	var ips []string
 	for i, s := range list {
 		if l, err := address.NewIPList(s); err == nil && !l.HasNames() {
 			ips = append(ips, s)
+			if whole := hostBits(s); whole != "" {
+				b.warn(element("applies."+key, i), "%s means %s", s, whole)
+			}
 			continue
 		}
 		g, err := address.ParseHostGlob(s)
-		if err != nil || strings.Trim(s, "0123456789.:/") == "" {
+		if err != nil || strings.TrimSpace(s) != s || strings.Trim(s, "0123456789.:/") == "" {
 			b.bad(element("applies."+key, i), "%q is neither an address, a network, nor a host's name with wildcards", s)
 			continue
 		}

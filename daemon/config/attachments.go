@@ -1,9 +1,12 @@
 package config
 
 import (
+	"fmt"
 	"io"
+	"strings"
 	"text/template"
 	"time"
+	"unicode"
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/address"
@@ -83,15 +86,22 @@ func (o *Attachments) build(b *build) *filter.Filter {
 		Archives: attachments.ArchiveLimits{Depth: r.Depth, Entries: r.Entries, Unpacked: int64(r.Unpacked), Time: r.Time,
 			NameBytes: int64(r.NameBytes), Header: int64(r.Header), Window: int64(r.Window), OldRar: r.OldRar},
 	}
-	if _, err := attachments.New("x", attachments.Options{Extensions: o.Extensions}); err != nil {
-		for i, x := range o.Extensions {
-			if _, err := attachments.New("x", attachments.Options{Extensions: []string{x}}); err != nil {
-				b.bad(element("extensions", i), "%s", reason(err, attachments.ErrOptions))
-			}
+	if len(o.Extensions) == 0 && b.filter.Mode != filter.Off {
+		b.warn("extensions", "no name is dangerous then: programs get by whose content is not known")
+	}
+	_, wrong := attachments.New("x", attachments.Options{Extensions: o.Extensions})
+	for i, x := range o.Extensions {
+		if why := wrongExtension(x, wrong != nil); why != "" {
+			b.bad(element("extensions", i), "%s", why)
 		}
 	}
 	for i, domain := range o.RejectFrom {
-		if _, err := address.ASCIIDomain(domain); err != nil || domain == "" {
+		switch _, err := address.ASCIIDomain(domain); {
+		case strings.ContainsAny(domain, ",; \t"):
+			b.bad(element("reject_from", i), "%q is no domain; write one each", domain)
+		case strings.ContainsAny(domain, "@*?"):
+			b.bad(element("reject_from", i), "%q is no domain; write one without @ and wildcards, such as \"example.com\"", domain)
+		case err != nil || domain == "":
 			b.bad(element("reject_from", i), "%q is no domain", domain)
 		}
 	}
@@ -115,6 +125,22 @@ func (o *Attachments) build(b *build) *filter.Filter {
 		return nil
 	}
 	return f
+}
+
+// wrongExtension says what is wrong with the ending of a name; "" for one that can be. look is
+// whether one of the list is known to be wrong.
+func wrongExtension(x string, look bool) string {
+	switch {
+	case strings.Contains(x, ",") || strings.ContainsFunc(x, unicode.IsSpace):
+		return fmt.Sprintf("extension %q: it has a comma or a blank; write one ending each, as in [\"exe\", \"js\"]", x)
+	case strings.ContainsAny(x, "*?"):
+		return fmt.Sprintf("extension %q: endings are written without wildcards, as in \"exe\"", x)
+	case look:
+		if _, err := attachments.New("x", attachments.Options{Extensions: []string{x}}); err != nil {
+			return reason(err, attachments.ErrOptions)
+		}
+	}
+	return ""
 }
 
 // checkField tells of a name that no header field can have by which messages are marked.

@@ -5,12 +5,17 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/filter/attachments"
+	"github.com/gomilter/gomilter/filter/headers"
+	"github.com/gomilter/gomilter/filter/html"
+	"github.com/gomilter/gomilter/filter/scan"
 	"github.com/gomilter/gomilter/internal/wire"
 	"github.com/gomilter/gomilter/quarantine"
 )
@@ -26,10 +31,7 @@ const (
 func (d *decoder) check(c *Config, whole bool) {
 	d.checkProcess(c)
 	steps := d.checkFilters(c)
-	if !whole {
-		return
-	}
-	if len(c.Listeners) == 0 && !d.isWrong("listener") {
+	if whole && len(c.Listeners) == 0 && !d.isWrong("listener") {
 		d.bad(d.places.of(""), "listener", "there is none; write [[listener]] with a socket and a chain")
 	}
 	sockets, names := make(map[string]string), make(map[string]string)
@@ -44,7 +46,10 @@ func (d *decoder) check(c *Config, whole bool) {
 		}
 	}
 	for i := range c.Listeners {
-		d.checkListener(c, i, steps, sockets, names)
+		d.checkListener(c, i, steps, sockets, names, whole)
+	}
+	if !whole { // what is missing may stand in the file that could not be read
+		return
 	}
 	used := make(map[string]bool)
 	for _, l := range c.Listeners {
@@ -74,12 +79,10 @@ func (d *decoder) checkProcess(c *Config) {
 		if d.set("log.mode") {
 			d.warn(d.places.of("log.mode"), "log.mode", "it is for files, and the log goes to %s", to)
 		}
-	case !filepath.IsAbs(to):
-		hint := ""
-		if near := nearest(to, []string{"stderr", "syslog"}); near != "" {
-			hint = "; did you mean \"" + near + "\"?"
+	case to == "":
+		if !d.isWrong("log.to") {
+			d.bad(d.places.of("log.to"), "log.to", "it is empty; write \"stderr\", \"syslog\" or the path of a file")
 		}
-		d.bad(d.places.of("log.to"), "log.to", "%q is neither \"stderr\", \"syslog\" nor the path of a file from the root on%s", to, hint)
 	case c.Log.Mode&0o002 != 0:
 		d.warn(d.places.of("log.mode"), "log.mode", "everybody may write to the log")
 	}
@@ -103,6 +106,10 @@ func (d *decoder) checkProcess(c *Config) {
 				d.warn(d.places.elements[key][i], element(key, i), "%v is everybody", p)
 			}
 		}
+	}
+	if loopback := netip.MustParseAddr("127.0.0.1"); d.set("network.internal") && !d.isWrong("network.internal") &&
+		!slices.ContainsFunc(c.Network.Internal, func(p netip.Prefix) bool { return p.Contains(loopback) }) {
+		d.warn(d.places.of("network.internal"), "network.internal", "127.0.0.1 is not in it: mail that programs on this machine send is of class external")
 	}
 	if dir := c.Spool.Dir; dir != "" {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
@@ -161,7 +168,7 @@ func (d *decoder) checkFilters(c *Config) map[string]filter.Step {
 		}
 		b := &build{config: c, filter: f, places: d.places, problem: func(p Problem) {
 			// What could not be decoded has its error, and others may follow from it.
-			if p.Warning || !d.isWrong(p.Key) && !d.within(p.Key) {
+			if !d.isWrong(p.Key) && (p.Warning || !d.within(p.Key)) {
 				d.add(p)
 			}
 		}}
@@ -184,7 +191,7 @@ func (d *decoder) within(key string) bool {
 	return false
 }
 
-func (d *decoder) checkListener(c *Config, i int, steps map[string]filter.Step, sockets, names map[string]string) {
+func (d *decoder) checkListener(c *Config, i int, steps map[string]filter.Step, sockets, names map[string]string, whole bool) {
 	l, key := &c.Listeners[i], element("listener", i)
 	bad := func(name, format string, args ...any) { d.bad(d.places.of(key+name), key+name, format, args...) }
 	warn := func(name, format string, args ...any) { d.warn(d.places.of(key+name), key+name, format, args...) }
@@ -196,7 +203,9 @@ func (d *decoder) checkListener(c *Config, i int, steps map[string]filter.Step, 
 		bad(".name", "%s is called %q, too", before, l.Name)
 	}
 	names[l.Name] = key
-	d.checkSocket(l, key, sockets, bad, warn)
+	if whole || l.Socket != "" {
+		d.checkSocket(l, key, sockets, bad, warn)
+	}
 	switch l.OnFault {
 	case milter.FaultAccept, milter.FaultContinue:
 		warn(".on_fault", "a message on which the chain breaks passes unchecked (fail-open)")
@@ -204,18 +213,78 @@ func (d *decoder) checkListener(c *Config, i int, steps map[string]filter.Step, 
 	if !d.isWrong(key+".timeouts") && !d.isWrong("timeouts") {
 		d.checkTimes(l.Timeouts, key+".timeouts", &c.Timeouts)
 	}
-	if len(l.Filters) == 0 && !d.isWrong(key+".chain") {
+	if whole && len(l.Filters) == 0 && !d.isWrong(key+".chain") {
 		warn(".chain", "no filter is in it: mail passes as it comes")
 	}
-	d.checkChain(c, l, key, steps)
+	d.checkChain(c, l, key, steps, whole)
+	d.checkHolds(c, l, key)
 }
 
-func (d *decoder) checkChain(c *Config, l *Listener, key string, steps map[string]filter.Step) {
+// checkHolds tells of filters that have messages held before others could change or scan them: what is
+// held goes to its recipients as it is when it is released.
+func (d *decoder) checkHolds(c *Config, l *Listener, key string) {
+	for i, name := range l.Filters {
+		f := c.filter(name)
+		if f == nil || f.Mode != filter.On {
+			continue
+		}
+		var behind []string
+		for _, later := range l.Filters[i+1:] {
+			if g := c.filter(later); g != nil && g.Mode == filter.On && slices.Contains([]string{"attachments", "html", "scan"}, g.Kind) {
+				behind = append(behind, later)
+			}
+		}
+		if len(behind) == 0 {
+			continue
+		}
+		for _, k := range f.holds() {
+			// What nobody wrote is left alone: attachments hold sealed parts, and there is no telling which filter is to come first.
+			if k = joinPath("filter", name) + "." + k; d.set(k) {
+				d.warn(d.places.of(k), k, "a message that is held is not given to the filters behind it, and is released unchanged: in the chain of %s, put %q behind %s",
+					key, name, strings.Join(behind, ", "))
+			}
+		}
+	}
+}
+
+// holds returns the keys of a filter's table by which messages are held.
+func (f *Filter) holds() []string {
+	var keys []string
+	add := func(key string, yes bool) {
+		if yes {
+			keys = append(keys, key)
+		}
+	}
+	switch o := f.Options.(type) {
+	case *Attachments:
+		actions := reflect.ValueOf(o.Actions)
+		for _, k := range keysOf(actions.Type()) {
+			add("actions."+k.name, actions.Field(k.index).Interface() == attachments.Quarantine)
+		}
+		add("sealed", o.Sealed == attachments.Quarantine)
+	case *HTML:
+		add("sealed", o.Sealed == html.Quarantine)
+	case *Headers:
+		for i, r := range o.Rules {
+			add(element("rule", i)+".action", r.Action == headers.Quarantine)
+		}
+	case *Scan:
+		add("found", o.Found == scan.Quarantine)
+		for i, s := range o.Scores {
+			add(element("scores", i)+".action", s.Action == scan.Quarantine)
+		}
+		add("on_large", o.OnLarge == scan.Quarantine)
+		add("on_down", o.OnDown == scan.Quarantine)
+	}
+	return keys
+}
+
+func (d *decoder) checkChain(c *Config, l *Listener, key string, steps map[string]filter.Step, all bool) {
 	chain := &filter.Chain{}
 	if c.Kept.Enabled {
 		chain.Originals = new(quarantine.Store) // there is one
 	}
-	whole := !d.isWrong(key + ".chain")
+	whole := all && !d.isWrong(key+".chain")
 	at := func(i int) place {
 		if e := d.places.elements[key+".chain"]; i < len(e) {
 			return e[i]
@@ -226,6 +295,8 @@ func (d *decoder) checkChain(c *Config, l *Listener, key string, steps map[strin
 		k := element(key+".chain", i)
 		f := c.filter(name)
 		switch {
+		case f == nil && !all:
+			continue
 		case f == nil:
 			hint := "write a table [filter." + quoteKey(name) + "]"
 			if near := nearest(name, c.names()); near != "" {
@@ -289,16 +360,13 @@ func (d *decoder) checkSocket(l *Listener, key string, sockets map[string]string
 		}
 		return
 	}
-	network, address, err := wire.ParseAddr(l.Socket)
+	network, _, err := wire.ParseAddr(l.Socket)
 	if err != nil {
 		return // told when it was decoded
 	}
 	what := socketPlace(l.Socket)
 	switch network {
 	case "unix":
-		if !filepath.IsAbs(address) {
-			warn(".socket", "a path that does not begin at the root depends on the folder the process is started in")
-		}
 		if l.Mode&0o002 != 0 {
 			warn(".mode", "everybody on this machine may connect (%s)", formatMode(l.Mode))
 		}

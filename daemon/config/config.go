@@ -39,11 +39,12 @@ type Config struct {
 
 // Log says where the log goes.
 type Log struct {
-	To     string      `toml:"to" doc:"\"stderr\", \"syslog\" (facility mail), or the path of a file"`
-	Format LogFormat   `toml:"format" doc:"how lines are written"`
-	Level  LogLevel    `toml:"level" doc:"the least that is logged"`
-	Tags   bool        `toml:"tags" doc:"add to the line of a message the words pymilter's application logged, such as REJECT, as tag=; for scripts that read them"`
-	Mode   fs.FileMode `toml:"mode" doc:"permissions of the file"`
+	To       string      `toml:"to" opt:"log" doc:"\"stderr\", \"syslog\" (facility mail), or the path of a file"`
+	Format   LogFormat   `toml:"format" doc:"how lines are written"`
+	Level    LogLevel    `toml:"level" doc:"the least that is logged"`
+	Tags     bool        `toml:"tags" doc:"add to the line of a message the words pymilter's application logged, such as REJECT, as tag=; for scripts that read them"`
+	Evidence bool        `toml:"evidence" doc:"write out what filters quote of a message, such as the Subject that met a rule; without, \"...\" stands for it. It is the private mail of others: who reads the log reads it too"`
+	Mode     fs.FileMode `toml:"mode" doc:"permissions of the file"`
 }
 
 // A LogFormat is how lines of the log are written.

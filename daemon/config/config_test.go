@@ -154,7 +154,7 @@ func TestProblems(t *testing.T) {
 		{"reply that cannot be", minimal + "[filter.attachments]\nreply.code = 450", `c.toml:6:1: filter.attachments.reply: milter: reply cannot be sent: code 450 is not 5yz`},
 		{"notice that is no template", minimal + "[filter.attachments]\nnotice = '{{.Nme}}'", `c.toml:6:1: filter.attachments.notice: template: notice:1:2: executing "notice" at <.Nme>: can't evaluate field Nme in type attachments.Warning`},
 		{"regular expression", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'regexp'\nvalues = ['a', 'b(']\naction = 'reject'", "c.toml:9:16: filter.headers.rule[1].values[2]: error parsing regexp: missing closing ): `(?i)b(`"},
-		{"rule without an action", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'present'", `c.toml:6:18: filter.headers.rule[1].action: it has no action`},
+		{"rule without an action", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'present'", `c.toml:6:18: filter.headers.rule[1].action: it has no action; write action = one of reject, tempfail, discard, quarantine, tag, add, change, remove, note`},
 		{"rule with a number it does not take", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'present'\nn = 3\naction = 'note'", `c.toml:8:1: filter.headers.rule[1].match: match present takes no number`},
 		{"no scanner", minimal + "[filter.scan]\nservers = ['127.0.0.1:1']", `c.toml:5:9: filter.scan.scanner: it needs one of clamd, spamd, rspamd`},
 		{"no server", minimal + "[filter.scan]\nscanner = 'clamd'", `c.toml:5:9: filter.scan.servers: there is no server`},
@@ -163,6 +163,28 @@ func TestProblems(t *testing.T) {
 		{"score that is none", minimal + "[filter.scan]\nscanner = 'spamd'\nservers = ['127.0.0.1:1']\nscores = [{ from = inf, action = 'reject' }]", `c.toml:8:20: filter.scan.scores[1].from: it should be a number`},
 		{"score without an action", minimal + "[filter.scan]\nscanner = 'spamd'\nservers = ['127.0.0.1:1']\nscores = [{ from = 5 }]", `c.toml:8:11: filter.scan.scores[1].action: it has none`},
 		{"header rules without a rule", minimal + "[filter.headers]", `c.toml:5:9: filter.headers: it has no [[filter.headers.rule]]`},
+		{"several endings in one", minimal + "[filter.attachments]\nextensions = ['exe', 'exe,js,bat']", `c.toml:6:22: filter.attachments.extensions[2]: extension "exe,js,bat": it has a comma or a blank; write one ending each, as in ["exe", "js"]`},
+		{"endings with blanks", minimal + "[filter.attachments]\nextensions = ['exe js']", `extension "exe js": it has a comma or a blank`},
+		{"ending with a wildcard", minimal + "[filter.attachments]\nextensions = ['*.exe']", `c.toml:6:15: filter.attachments.extensions[1]: extension "*.exe": endings are written without wildcards, as in "exe"`},
+		{"several addresses in one", minimal + "applies.not_rcpts = ['a@b.c d@e.f']", `c.toml:5:22: filter.html.applies.not_rcpts[1]: "a@b.c d@e.f" has a comma or a blank; write one address each`},
+		{"several addresses with a comma", minimal + "applies.from = ['a@b.c,@e.f']", `"a@b.c,@e.f" has a comma or a blank`},
+		{"several clients in one", minimal + "applies.client = ['192.0.2.1,192.0.2.2']", `applies.client[1]: "192.0.2.1,192.0.2.2" is neither an address, a network, nor a host's name`},
+		{"several domains in one", minimal + "[filter.attachments]\nreject_from = ['a.org,b.org']", `c.toml:6:16: filter.attachments.reject_from[1]: "a.org,b.org" is no domain; write one each`},
+		{"domain with an at", minimal + "[filter.attachments]\nreject_from = ['@a.org']", `"@a.org" is no domain; write one without @ and wildcards`},
+		{"several fields in one", minimal + "[filter.headers]\nrule=[{ fields=['Subject,From'], match='present', action='note' }]", `c.toml:6:17: filter.headers.rule[1].fields[1]: "Subject,From" has a comma; write one each`},
+		{"several recipients in one", minimal + "[filter.headers]\nrule=[{ fields=['Subject'], match='present', action='reject', rcpts=['a@b.c,d@e.f'] }]", `filter.headers.rule[1].rcpts[1]: "a@b.c,d@e.f" has a comma; write one each`},
+		{"rule for nobody", minimal + "[filter.headers]\nrule=[{ fields=['Subject'], match='present', action='reject', rcpts=[] }]", `filter.headers.rule[1].rcpts: it names no recipient; leave the key out for all`},
+		{"several servers in one", minimal + "[filter.scan]\nscanner = 'clamd'\nservers = ['127.0.0.1:1, 127.0.0.1:2']", `c.toml:7:12: filter.scan.servers[1]: "127.0.0.1:1, 127.0.0.1:2" has a comma or a blank; write one server each`},
+		{"permissions that are a number", "[control]\nmode = 0660" + rest, `c.toml:2:8: integers cannot have leading zeroes; permissions are written as text, such as "0660"`},
+		{"keys of another scanner", minimal + "[filter.scan]\nscanner = 'clamd'\nservers = ['127.0.0.1:1']\nfollow = true", `c.toml:8:1: filter.scan.follow: it is for rspamd, and the scanner is clamd`},
+		{"user of another scanner", minimal + "[filter.scan]\nscanner = 'clamd'\nservers = ['127.0.0.1:1']\nuser = 'x'", `c.toml:8:1: filter.scan.user: it is for spamd, and the scanner is clamd`},
+		{"action that needs a scan", minimal + "[filter.scan]\nscanner = 'clamd'\nservers = ['127.0.0.1:1']\non_large = 'discard'", `c.toml:8:1: filter.scan.on_large: discard is not for messages that were not scanned; write one of accept, tag, quarantine, tempfail, reject`},
+		{"field of no header", minimal + "[filter.scan]\nscanner = 'clamd'\nservers = ['127.0.0.1:1']\nfield = 'X Y'", `c.toml:8:1: filter.scan.field: "X Y" cannot begin the name of a header field`},
+		{"rule without fields", minimal + "[filter.headers]\nrule=[{ match='present', action='note' }]", `filter.headers.rule[1].fields: it needs fields, unless it is on recipients; write fields = ["Subject"] or whatever is looked at`},
+		{"rule without values", minimal + "[filter.headers]\nrule=[{ fields=['Subject'], action='note', match='contains' }]", `filter.headers.rule[1].match: match contains needs values; write values = ["..."]`},
+		{"log that is nearly a word", "[log]\nto = 'sdterr'" + rest, `c.toml:2:6: log.to: "sdterr" is neither "stderr" nor "syslog"; did you mean "stderr"?`},
+		{"log that goes nowhere", "[log]\nto = ''" + rest, `c.toml:2:1: log.to: it is empty`},
+		{"socket's path that becomes too long", "[[listener]]\nsocket = 'unix:" + strings.Repeat("x", 107) + "'\nchain = ['html']\n[filter.html]", `c.toml:2:10: listener[1].socket: socket "unix:/`},
 		{"folder that is not there", "[spool]\ndir = '/none/such'" + rest, `c.toml:2:1: spool.dir: there is no folder /none/such`},
 		{"file that is not there", minimal + "applies.from = ['file:none']", `filter.html.applies.from[1]: open `},
 		{"file that is a folder", minimal + "applies.from = ['file:.']", `filter.html.applies.from[1]: read `},
@@ -234,7 +256,15 @@ func TestWarnings(t *testing.T) {
 		{"control for everybody", "[control]\nmode='0666'" + rest, `c.toml:2:1: control.mode: everybody on this machine may stop`},
 		{"folder of Postfix's own", "[[listener]]\nsocket='unix:/var/spool/postfix/public/x'\nchain=['html']\n[filter.html]", `c.toml:2:1: listener[1].socket: the folder /var/spool/postfix/public is Postfix's own`},
 		{"chroot without a group", "[[listener]]\nsocket='unix:/var/spool/postfix/gomilter/x'\nchain=['html']\n[filter.html]", `listener[1].group: Postfix connects as the user postfix`},
-		{"path from where it is started", "[[listener]]\nsocket='unix:x.sock'\nchain=['html']\n[filter.html]", `c.toml:2:1: listener[1].socket: a path that does not begin`},
+		{"no dangerous endings", strings.Replace(minimal, `"html"]`, `"html", "attachments"]`, 1) + "[filter.attachments]\nextensions = []", `c.toml:6:1: filter.attachments.extensions: no name is dangerous then`},
+		{"asked about nobody", minimal + "applies.rcpts = []", `c.toml:5:9: filter.html.applies.rcpts: nobody is in it, and the filter is asked about no message`},
+		{"network with bits behind its length", "[network]\ntrusted_relays = ['10.1.2.3/8']" + rest, `c.toml:2:19: network.trusted_relays[1]: 10.1.2.3/8 means 10.0.0.0/8`},
+		{"client's network with bits behind its length", minimal + "applies.client = ['10.1.2.3/8']", `c.toml:5:19: filter.html.applies.client[1]: 10.1.2.3/8 means 10.0.0.0/8`},
+		{"this machine is not our own", "[network]\ninternal = ['192.0.2.0/24']" + rest, `c.toml:2:1: network.internal: 127.0.0.1 is not in it: mail that programs on this machine send is of class external`},
+		{"file for a text", strings.Replace(minimal, `"html"]`, `"html", "h"]`, 1) + "[filter.h]\nkind='headers'\nrule=[{ fields=['Subject'], match='present', action='reject', text='file:words' }]", `c.toml:7:68: filter.h.rule[1].text: "file:words" is taken as it stands: files are read for lists only`},
+		{"a scanner's time past that of all", strings.Replace(minimal, `"html"]`, `"html", "scan"]`, 1) + "[filter.scan]\nscanner='clamd'\nservers=['127.0.0.1:1']\nanswer='2m'", `c.toml:8:1: filter.scan.answer: it is more than total, 90s`},
+		{"held before it is changed", strings.Replace(minimal, `["html"]`, `["h", "html"]`, 1) + "[filter.h]\nkind='headers'\nrule=[{ fields=['Subject'], match='present', action='quarantine' }]", `c.toml:7:46: filter.h.rule[1].action: a message that is held is not given to the filters behind it, and is released unchanged: in the chain of listener[1], put "h" behind html`},
+		{"held before it is scanned", strings.Replace(minimal, `["html"]`, `["html", "scan"]`, 1) + "sealed='quarantine'\n[filter.scan]\nscanner='clamd'\nservers=['127.0.0.1:1']", `c.toml:5:1: filter.html.sealed: a message that is held`},
 		{"filter in no chain", minimal + "[filter.attachments]", `c.toml:5:9: filter.attachments: it is in no listener's chain`},
 		{"empty chain", "[[listener]]\nsocket='inet:1@127.0.0.1'\nchain=[]", `c.toml:3:1: listener[1].chain: no filter is in it`},
 		{"no chain", "[[listener]]\nsocket='inet:1@127.0.0.1'", `c.toml:1:3: listener[1].chain: no filter is in it`},
@@ -396,6 +426,89 @@ func TestBadEntriesOfListFiles(t *testing.T) {
 l:4:4: filter.html.applies.from[2]: this is no UTF-8: byte 0xfc
 l:5: filter.html.applies.from[2]: a list in a file cannot name another file
 l:8: filter.html.applies.from[2]: it holds a NUL
+`
+	if diff := cmp.Diff(want, texts(problems)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+// An empty list would disarm what it is for, and no log would tell.
+func TestListFilesWithoutEntriesAreRefused(t *testing.T) {
+	for name, text := range map[string]string{"empty": "", "cut off": "\ufeff", "comments": "# none\n\n  \n"} {
+		path := write(t, "c.toml", minimal+"[filter.attachments]\nextensions = ['exe', 'file:l']", "l", text)
+		c, problems := parseFiles(t, path)
+		want := "c.toml:6:22: filter.attachments.extensions[2]: " + filepath.Join(filepath.Dir(path), "l") + " has no entries; write [] if none is meant\n"
+		if got := texts(problems); c != nil || !strings.Contains(got, want) {
+			t.Errorf("%s: problems are\n%swant\n%s", name, got, want)
+		}
+	}
+}
+
+func TestQuotedAddressesMayHaveBlanks(t *testing.T) {
+	c := parse(t, minimal+"applies.from = ['\"ann, and bob\"@a.org', '<>']")
+	if got := c.Filters[0].Applies.From; len(got) != 2 {
+		t.Errorf("from = %q", got)
+	}
+}
+
+// What files name is looked for beside them, wherever the process was started.
+func TestPathsAreFromTheFolderOfTheirFile(t *testing.T) {
+	path := write(t, "c.toml", "include = ['d/l.toml']\nstate_dir = 's'\n[log]\nto = 'x.log'\n[http]\nlisten = './h.sock'\n[control]\nsocket = 'c.sock'\n[filter.html]\n",
+		"d/l.toml", "[[listener]]\nsocket = 'unix:l.sock'\nchain = ['html']\n[kept]\ndir = 'k'\n")
+	dir := filepath.Dir(path)
+	t.Chdir(dir)
+	for _, name := range []string{path, "c.toml", "../" + filepath.Base(dir) + "/c.toml"} {
+		c, problems := parseFiles(t, name)
+		if c == nil || len(problems) > 0 {
+			t.Fatal(texts(problems))
+		}
+		got := []string{c.StateDir, c.Log.To, c.HTTP.Listen, c.Control.Socket, c.Listeners[0].Socket, c.Kept.Dir}
+		want := []string{dir + "/s", dir + "/x.log", "unix:" + dir + "/h.sock", dir + "/c.sock", "unix:" + dir + "/d/l.sock", dir + "/d/k"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// A message is held by those that are on, before those that are on, and by choice.
+func TestHoldsThatAreFine(t *testing.T) {
+	const rules = "[filter.h]\nkind='headers'\nrule=[{ fields=['Subject'], match='present', action='quarantine' }]\n"
+	for name, text := range map[string]string{
+		"last":               strings.Replace(minimal, `["html"]`, `["html", "h"]`, 1) + rules,
+		"in report":          strings.Replace(minimal, `["html"]`, `["h", "html"]`, 1) + strings.Replace(rules, "rule", "mode='report'\nrule", 1),
+		"others in report":   strings.Replace(minimal, `["html"]`, `["h", "html"]`, 1) + "mode = 'report'\n" + rules,
+		"before rules":       strings.Replace(minimal, `["html"]`, `["html", "h", "i"]`, 1) + rules + strings.ReplaceAll(rules, "[filter.h]", "[filter.i]"),
+		"sealed by default":  strings.Replace(minimal, `["html"]`, `["attachments", "html"]`, 1) + "[filter.attachments]\n",
+		"before another one": minimal + "[[listener]]\nsocket='inet:1@127.0.0.1'\nchain=['h']\n" + rules,
+	} {
+		if c, problems := parseText(t, text); c == nil || len(problems) > 0 {
+			t.Errorf("%s:\n%s", name, texts(problems))
+		}
+	}
+	_, problems := parseText(t, strings.Replace(minimal, `["html"]`, `["attachments", "scan", "html"]`, 1)+
+		"[filter.attachments]\nactions.encrypted = 'quarantine'\n[filter.scan]\nscanner='spamd'\nservers=['127.0.0.1:1']\nfound='quarantine'\nscores=[{ from = 5, action='quarantine' }]\n")
+	want := `warning: c.toml:6:9: filter.attachments.actions.encrypted: a message that is held is not given to the filters behind it, and is released unchanged: in the chain of listener[1], put "attachments" behind scan, html
+warning: c.toml:10:1: filter.scan.found: a message that is held is not given to the filters behind it, and is released unchanged: in the chain of listener[1], put "scan" behind html
+warning: c.toml:11:21: filter.scan.scores[1].action: a message that is held is not given to the filters behind it, and is released unchanged: in the chain of listener[1], put "scan" behind html
+`
+	if diff := cmp.Diff(want, texts(problems)); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
+// What is wrong with one file does not hide what is wrong with others, and what may stand
+// in the file that cannot be read is not missed.
+func TestSyntaxErrorsDoNotHideOthers(t *testing.T) {
+	path := write(t,
+		"c.toml", "include = ['d/*.toml']\nbroken\n",
+		"d/a.toml", "[[listener]]\nsocket = 'inet:1@127.0.0.1'\nchain = ['html', 'elsewhere']\nname = 'a b'\n[filter.html]\n",
+		"d/b.toml", "[[listener]]\nsocket = 'inet:1@127.0.0.1'\nchain = ['html', 'html']\nmode = '0660'\n[filter.unused]\nkind = 'html'\n")
+	_, problems := parseFiles(t, path)
+	want := `c.toml:2:7: expected '=' after key
+a.toml:4:1: listener[1].name: a listener's name is letters, digits, - and _, 40 at most
+b.toml:2:1: listener[2].socket: listener[1] has the same
+b.toml:3:18: listener[2].chain[2]: "html" is in the chain already
+b.toml:4:1: listener[2].mode: it is for unix sockets, and the socket is inet:1@127.0.0.1
 `
 	if diff := cmp.Diff(want, texts(problems)); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)
@@ -801,6 +914,9 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if bytes.Contains(in, []byte("file")) || bytes.Contains(in, []byte("env")) || bytes.Contains(in, []byte("\\u")) || bytes.Contains(in, []byte("\\U")) {
 			return // what it means depends on the machine
+		}
+		if _, problem := parseTOML("c.toml", in); problem != nil {
+			parsePart("c.toml", in)
 		}
 		s := &Source{files: []sourceFile{{"c.toml", in}}}
 		c, problems := s.Parse()

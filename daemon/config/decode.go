@@ -362,19 +362,52 @@ func (d *decoder) string(n *node, p *string, k key, path string) {
 		d.bad(n.at, path, "it holds a NUL")
 		return
 	}
-	if k.has("path") && s != "" {
-		s = beside(n.at.file, s)
-		if abs, err := filepath.Abs(s); err == nil {
-			s = abs
+	switch {
+	case s == "":
+	case k.has("path"):
+		s = absolute(n.at.file, s)
+	case k.has("log"):
+		if s, ok = d.logTo(n, s, path); !ok {
+			return
 		}
-	}
-	if k.has("socket") && s != "" {
-		if _, _, err := wire.ParseAddr(s); err != nil {
+	case k.has("socket"):
+		network, address, err := wire.ParseAddr(s)
+		if err == nil && network == "unix" && !filepath.IsAbs(address) {
+			s = "unix:" + absolute(n.at.file, address)
+			_, _, err = wire.ParseAddr(s) // the path may be too long now
+		}
+		if err != nil {
 			d.bad(n.at, path, "%v", err)
 			return
 		}
+	default:
+		if _, isFile := listFile(s); isFile {
+			d.warn(n.at, path, "%q is taken as it stands: files are read for lists only", s)
+		}
 	}
 	*p = s
+}
+
+// logTo reads where the log goes: a word, or the path of a file.
+func (d *decoder) logTo(n *node, s, path string) (string, bool) {
+	places := []string{"stderr", "syslog"}
+	if slices.Contains(places, s) {
+		return s, true
+	}
+	if near := nearest(s, places); near != "" && !strings.Contains(s, "/") {
+		d.bad(n.at, path, "%q is neither \"stderr\" nor \"syslog\"; did you mean %q? A file of that name is written \"./%s\"", s, near, s)
+		return "", false
+	}
+	return absolute(n.at.file, s), true
+}
+
+// absolute returns the path of a file that another names, from the root on.
+func absolute(file, name string) string {
+	name = beside(file, name)
+	if abs, err := filepath.Abs(name); err == nil {
+		return abs
+	}
+	return name
 }
 
 // array decodes an array of words or tables.
@@ -408,6 +441,9 @@ func (d *decoder) prefixes(n *node, p *[]netip.Prefix, path string) {
 			d.bad(d.places.elements[path][i], element(path, i), "%v", err)
 			continue
 		}
+		if whole := hostBits(s); whole != "" {
+			d.warn(d.places.elements[path][i], element(path, i), "%s means %s", s, whole)
+		}
 		out = append(out, prefix)
 	}
 	*p = out
@@ -430,9 +466,15 @@ func (d *decoder) strings(n *node, p *[]string, k key, path string) bool {
 		if name, isFile := listFile(s); isFile && !k.has("nofile") {
 			name = beside(item.at.file, name)
 			d.addList(name)
+			wrong := len(d.wrong)
 			lines, places, err := d.readList(name, item.at, element(path, i))
-			if err != nil {
+			switch {
+			case err != nil:
 				d.bad(item.at, element(path, i), "%v", err)
+				continue
+			case len(lines) == 0 && len(d.wrong) == wrong:
+				// It may have been cut off, and what it armed would do nothing.
+				d.bad(item.at, element(path, i), "%s has no entries; write [] if none is meant", name)
 				continue
 			}
 			list, at = append(list, lines...), append(at, places...)
@@ -456,9 +498,7 @@ func listFile(s string) (name string, ok bool) {
 }
 
 func (d *decoder) addList(name string) {
-	if abs, err := filepath.Abs(name); err == nil {
-		name = abs
-	}
+	name = absolute("", name)
 	if !slices.Contains(d.lists, name) {
 		d.lists = append(d.lists, name)
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -82,7 +83,21 @@ func (o *Headers) build(b *build) *filter.Filter {
 // then the rest.
 func checkRule(b *build, key string, r headers.Rule) {
 	if r.Classes != nil && len(r.Classes) == 0 {
-		b.bad(key+".class", "it names no class")
+		b.bad(key+".class", "it names no class; leave the key out for all")
+	}
+	if r.Rcpts != nil && len(r.Rcpts) == 0 {
+		b.bad(key+".rcpts", "it names no recipient; leave the key out for all")
+	}
+	// A comma may be in the name of a field, and in quotes in an address; nobody has such.
+	for _, list := range []struct {
+		key    string
+		values []string
+	}{{".fields", r.Fields}, {".rcpts", r.Rcpts}} {
+		for i, v := range list.values {
+			if strings.Contains(v, ",") {
+				b.bad(element(key+list.key, i), "%q has a comma; write one each", v)
+			}
+		}
 	}
 	if len(ruleErrors(r)) == 0 {
 		return
@@ -118,7 +133,7 @@ func checkRule(b *build, key string, r headers.Rule) {
 		}
 	}
 	for _, e := range ruleErrors(r) {
-		b.bad(key+memberOf(e), "%s", e)
+		b.bad(key+memberOf(e), "%s%s", e, remedyOf(e, r))
 	}
 }
 
@@ -154,10 +169,39 @@ func memberOf(text string) string {
 		{"its name", ".name"}, {"it needs fields", ".fields"}, {"it has no action", ".action"}, {"text", ".text"}, {"the reason", ".text"},
 		{"value:", ".edit.value"}, {"the value to write", ".edit.value"}, {"position", ".edit.position"}, {"match", ".match"},
 		{"milter: reply cannot be sent: code", ".code"}, {"milter: reply cannot be sent: enhanced", ".enhanced"}, {"milter: reply cannot be sent", ".text"},
+		{"code, enhanced code and text", ".action"}, {"there is no field to", ".edit.name"}, {"tag is for the Subject", ".edit.name"},
+		{"tag needs a value", ".edit.value"}, {"add needs a name and a value", ".edit"}, {"remove takes no value", ".edit.value"},
+		{"what was decoded", ".part"}, {"a value is empty", ".values"},
 	} {
 		if strings.HasPrefix(text, m.words) {
 			return m.key
 		}
+	}
+	if strings.HasSuffix(text, " edits nothing") {
+		return ".edit"
+	}
+	return ""
+}
+
+// remedyOf says what to write in place of what an error is about, where that does not say it.
+func remedyOf(text string, r headers.Rule) string {
+	switch {
+	case text == "it has no action":
+		return "; write action = one of " + strings.Join(wordsOf(reflect.TypeFor[headers.Action]()), ", ")
+	case strings.HasPrefix(text, "it needs fields") && r.Part == headers.Recipient:
+		return "; part recipient looks at no fields: leave the key out"
+	case strings.HasPrefix(text, "it needs fields"):
+		return "; write fields = [\"Subject\"] or whatever is looked at"
+	case strings.HasSuffix(text, "needs values"):
+		return "; write values = [\"...\"]"
+	case strings.HasSuffix(text, "takes no number"):
+		return "; leave n out"
+	case strings.HasSuffix(text, "takes a number above 0"):
+		return "; write n = 1 or more"
+	case strings.HasSuffix(text, "takes no values"):
+		return "; leave values out, or write another match"
+	case strings.HasSuffix(text, "edits nothing"):
+		return "; leave edit out"
 	}
 	return ""
 }

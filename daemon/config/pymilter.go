@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/gomilter/gomilter/address"
@@ -25,7 +26,8 @@ import (
 //
 // Values are read as bms read them: lines that are indented continue the one before, lines that
 // begin with "#" or ";" are comments, quotes are part of a value, and a file that is
-// no UTF-8 is Latin-1. Percent signs stay what they are. The error joins those of r and each line
+// no UTF-8 is Latin-1. Percent signs stay what they are. The file that from_words names is read, where
+// it can be. The error joins those of r and each line
 // that is none of an INI file.
 func ImportPymilter(r io.Reader, name string) (toml []byte, left []string, err error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
@@ -394,7 +396,7 @@ func (m *importer) headers() {
 	section := m.defang()
 	logged := []string{"Subject", "From", "X-Mailer"}
 	if m.yes("milter", "log_headers", false) {
-		logged = []string{"*"}
+		m.leave("milter", "log_headers", "the log has what decided about a message; a rule that notes every field of every message would drown it. Name the fields you miss in the rule \"logged\"")
 	}
 	words := func(option string, least int) []string {
 		var list []string
@@ -411,17 +413,7 @@ func (m *importer) headers() {
 		return list
 	}
 	w := headers.Words{Spam: words("spam_words", 1), Porn: words("porn_words", 2), From: words("from_words", 1)}
-	for i, x := range w.From {
-		file, isFile := listFile(x)
-		if !isFile || path.IsAbs(file) {
-			continue
-		}
-		dir, ok := m.get("milter", "logdir") // where bms stood
-		if !ok {
-			dir, _ = m.get("milter", "datadir")
-		}
-		w.From[i] = "file:" + path.Join(dir, file)
-	}
+	w.From = m.fromWords(section, w.From)
 	rules := []headers.Rule{{Name: "logged", Fields: logged, Match: headers.Present, Action: headers.Note}}
 	rules = append(rules, headers.BMSRules(w)...)
 	var rcpts []string
@@ -431,7 +423,7 @@ func (m *importer) headers() {
 		switch {
 		case strings.HasPrefix(a, "file:"):
 			m.leave(section, "block_forward", "%s holds local parts; write whole addresses, one a line", a)
-		case err != nil || domain == "" || len(a) > 320:
+		case err != nil || domain == "" || len(a) > 320 || strings.ContainsFunc(a, unicode.IsSpace):
 			m.leave(section, "block_forward", "%q is no address", a)
 		case local == "":
 			rcpts = append(rcpts, "*@"+domain)
@@ -452,6 +444,65 @@ func (m *importer) headers() {
 		latin1 := headers.BMSRules(headers.Words{OutsideLatin1: true})
 		writeRule(&m.out, "headers", "#", latin1[len(latin1)-1])
 	}
+}
+
+// fromWords returns the words of from_words. Of a file bms took lines of more than two
+// characters only, and ours takes all: where it has shorter ones, which are in half of all names,
+// the others are written in its place.
+func (m *importer) fromWords(section string, list []string) []string {
+	var out []string
+	for _, x := range list {
+		file, isFile := listFile(x)
+		if !isFile {
+			out = append(out, x)
+			continue
+		}
+		if !path.IsAbs(file) {
+			dir, ok := m.get("milter", "logdir") // where bms stood
+			if !ok {
+				dir, _ = m.get("milter", "datadir")
+			}
+			file = path.Join(dir, file)
+		}
+		data, err := readRegular(file, maxListFile)
+		if err != nil {
+			m.leave(section, "from_words", "%s could not be read; take lines of 1 or 2 characters out of it: bms passed over them, and here they refuse whoever has them in the name", file)
+			out = append(out, "file:"+file)
+			continue
+		}
+		var long []string
+		short := 0
+		for line := range strings.Lines(string(trimMark(data))) {
+			switch line = strings.TrimSpace(line); {
+			case line == "" || line[0] == '#':
+			case utf8.RuneCountInString(line) <= 2:
+				short++
+			case len(line) > 1000 || !utf8.ValidString(line) || strings.ContainsRune(line, 0):
+				m.leave(section, "from_words", "%s: a line is longer than 1000 bytes, no UTF-8 or holds a NUL", file)
+			default:
+				long = append(long, line)
+			}
+		}
+		switch {
+		case short > 0 && len(long) > 0:
+			m.leave(section, "from_words", "%s: the words are written out, as %s of 1 or 2 characters, which bms passed over, would refuse whoever has them in the name", file, lineCount(short))
+			out = append(out, long...)
+		case short > 0:
+			m.leave(section, "from_words", "%s has lines of 1 or 2 characters only, which bms passed over", file)
+		case len(long) == 0:
+			m.leave(section, "from_words", "%s has no entries", file)
+		default:
+			out = append(out, "file:"+file)
+		}
+	}
+	return out
+}
+
+func lineCount(n int) string {
+	if n == 1 {
+		return "a line"
+	}
+	return strconv.Itoa(n) + " lines"
 }
 
 // writeRule writes a header rule, each line with a prefix.
@@ -509,25 +560,41 @@ func (m *importer) rest() {
 		}
 		for _, o := range m.old.options[section] {
 			if !m.done[section+" "+o.name] {
-				m.leave(section, o.name, "%s", notCarried(section, o.name))
+				m.leave(section, o.name, "%s", m.notCarried(section, o.name))
 			}
 		}
 	}
 }
 
 // notCarried says why an option is not carried over.
-func notCarried(section, option string) string {
+func (m *importer) notCarried(section, option string) string {
 	if why, ok := pymilterOptions[section+" "+option]; ok {
 		return why
 	}
-	if why, ok := pymilterOptions[section+" *"]; ok {
-		return why
+	for _, s := range pymilterSections {
+		if s.section == section && (s.options == "*" || slices.Contains(strings.Fields(s.options), option) || s.names != "" && slices.Contains(m.list(section, s.names), option)) {
+			return s.why
+		}
 	}
-	return "pymilter has no such option"
+	return "pymilter has no such option; is it misspelt?"
 }
 
-// pymilterOptions are the options that have no key yet, or never will; "*" stands for options
-// of any name.
+// pymilterSections are sections that nothing has been made of yet, with the options that pymilter
+// knows in them; "*" stands for those of any name, and names is the option that lists names of
+// further ones.
+var pymilterSections = []struct{ section, options, names, why string }{
+	{"wiretap", "blind users dest discard archive smart_alias", "smart_alias", "no copies of mail yet"},
+	{"smart_alias", "*", "", "no aliases yet"},
+	{"dspam", "dspam_exempt dspam_whitelist dspam_reject dspam_internal dspam_userdir dspam_sizelimit dspam_users dspam_screener", "dspam_users", "no content filter yet"},
+	{"spf", "delegate reject_neutral accept_softfail accept_fail best_guess reject_noptr supply_sender trusted_forwarder trusted_relay", "", "no SPF yet"},
+	{"srs", "config secret maxage hashlength separator database reject_spoofed ses srs sign fwdomain nosrs banned_users trusted_forwarder", "", "no SRS yet"},
+	{"srsmilter", "socketname name miltername datadir trusted_relay internal_connect reject_spoofed miltersrs", "", "no SRS yet"},
+	{"gossip", "server peers ttl", "", "no reputation yet"},
+	{"greylist", "dbfile time expire retain", "", "no greylisting yet"},
+	{"dkim", "privkey selector domain reject", "", "no DKIM yet"},
+}
+
+// pymilterOptions are the options of other sections that have no key yet, and those that never will.
 var pymilterOptions = map[string]string{
 	"milter logdir":                   "nothing is kept there; the log is [log] to, and what outlives the process is in state_dir",
 	"milter internal_domains":         "no filter on senders' domains yet",
@@ -549,21 +616,11 @@ var pymilterOptions = map[string]string{
 	"milter spam_words":               "options for words count in [defang] when there is one",
 	"milter from_words":               "options for words count in [defang] when there is one",
 	"scrub internal_policy":           "no SPF yet",
-	"wiretap *":                       "no copies of mail yet",
-	"smart_alias *":                   "no aliases yet",
 	"dspam whitelist_senders":         "no whitelist yet",
 	"dspam whitelist_mx":              "no whitelist yet",
 	"dspam dspam_dict":                "dropped: bms did not use it",
 	"dspam dspam_train":               "dropped: bms did not use it",
-	"dspam *":                         "no content filter yet",
 	"spf access_file":                 "no access map yet",
 	"spf access_file_nulls":           "dropped: the format of an access map will be found out",
 	"spf access_file_colon":           "dropped: the format of an access map will be found out",
-	"spf *":                           "no SPF yet",
-	"srs *":                           "no SRS yet",
-	"srsmilter *":                     "no SRS yet",
-	"spfmilter *":                     "no SPF yet",
-	"gossip *":                        "no reputation yet",
-	"greylist *":                      "no greylisting yet",
-	"dkim *":                          "no DKIM yet",
 }

@@ -33,7 +33,7 @@ func TestImportPymilter(t *testing.T) {
 			t.Errorf("%q is left, and not in the configuration", l)
 		}
 	}
-	if !slices.Contains(left, "[wrong] key: pymilter has no such option") || !slices.Contains(left, "[milter] errors_url: dropped: it sent data of senders to a web page") {
+	if !slices.Contains(left, "[wrong] key: pymilter has no such option; is it misspelt?") || !slices.Contains(left, "[milter] errors_url: dropped: it sent data of senders to a web page") {
 		t.Errorf("left is\n%s", strings.Join(left, "\n"))
 	}
 
@@ -78,6 +78,9 @@ func TestImportPymilterDefaults(t *testing.T) {
 		{"neither yes nor no", "[defang]\nbanned_exts=exe\nscan_html=perhaps", 1, filter.On, filter.Off, `[defang] scan_html: "perhaps" is neither yes nor no`},
 		{"socket that is none", "[milter]\nsocket=inet:no@such@place\n", 150, filter.On, filter.Off, `[milter] socket: socket "inet:no@such@place": `},
 		{"time that is none", "[milter]\ntimeout=soon", 150, filter.On, filter.Off, `[milter] timeout: "soon" is no number of seconds`},
+		{"fields that are logged", "[milter]\nlog_headers=1", 150, filter.On, filter.Off, "[milter] log_headers: the log has what decided"},
+		{"option that is misspelt", "[dkim]\ntypo_opt=1\n[dspam]\ndspam_users=joe\njoe=a@b.c\n", 150, filter.On, filter.Off,
+			"[dkim] typo_opt: pymilter has no such option; is it misspelt?\n[dspam] dspam_users: no content filter yet\n[dspam] joe: no content filter yet"},
 		{"word that names a file", "[milter]\nspam_words=file:/x", 150, filter.On, filter.Off, `[milter] spam_words: "file:/x" would be taken for a file`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -91,6 +94,41 @@ func TestImportPymilterDefaults(t *testing.T) {
 				t.Errorf("%d extensions, attachments %v, html %v in\n%s", n, a.Mode, c.filter("html").Mode, out)
 			}
 			if all := strings.Join(left, "\n"); (all == "") != (tt.left == "") || !strings.HasPrefix(all, tt.left) {
+				t.Errorf("left %q, want %q", all, tt.left)
+			}
+		})
+	}
+}
+
+// bms passed over short lines of the file, which are in half of all names.
+func TestImportedWordsOfFiles(t *testing.T) {
+	for _, tt := range []struct {
+		name, list string
+		want       []string
+		left       string
+	}{
+		{"short ones", "# names\nab\nlottery\n\nx\nprix\n", []string{"lottery", "prix"}, "the words are written out, as 2 lines of 1 or 2 characters, which bms passed over"},
+		{"short by letters", "\u00fc\u00fc\nlottery\n", []string{"lottery"}, "the words are written out, as a line of 1 or 2"},
+		{"long ones", "lottery\n", []string{"lottery"}, ""},
+		{"short ones alone", "ab\n", nil, "has lines of 1 or 2 characters only"},
+		{"none", "# none\n", nil, "has no entries"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			file := write(t, "words", tt.list)
+			out, left, err := ImportPymilter(strings.NewReader("[milter]\nfrom_words = file:"+file+"\n"), "x.cfg")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range parse(t, string(out)).filter("headers").Options.(*Headers).Rules {
+				if r.Part == headers.DisplayName && slices.Contains(tt.want, "lottery") && slices.Contains(r.Values, "lottery") {
+					got = r.Values
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("the rule has %q, want %q, in\n%s", got, tt.want, out)
+			}
+			if all := strings.Join(left, "\n"); (all == "") != (tt.left == "") || !strings.Contains(all, tt.left) {
 				t.Errorf("left %q, want %q", all, tt.left)
 			}
 		})

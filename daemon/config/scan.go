@@ -3,6 +3,7 @@ package config
 import (
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/scan"
@@ -98,7 +99,34 @@ func (o *Scan) build(b *build) *filter.Filter {
 		}
 		options.Scores = append(options.Scores, scan.Threshold{Score: s.From, Action: s.Action})
 	}
+	if o.Scanner != scan.Rspamd {
+		for _, k := range []struct {
+			key string
+			set bool
+		}{{"password", o.Password.Reveal() != ""}, {"follow", o.Follow}, {"apply_edits", o.ApplyEdits}} {
+			if k.set {
+				b.bad(k.key, "it is for rspamd, and the scanner is %v", o.Scanner)
+			}
+		}
+		options.Password, options.Follow, options.ApplyEdits = "", false, false // they were told
+	}
+	if o.Scanner != scan.Spamd && o.User != "" {
+		b.bad("user", "it is for spamd, and the scanner is %v", o.Scanner)
+		options.User = ""
+	}
+	for _, a := range []struct {
+		key    string
+		action scan.Action
+	}{{"on_large", o.OnLarge}, {"on_down", o.OnDown}} {
+		if a.action == scan.TagSubject || a.action == scan.Discard {
+			b.bad(a.key, "%v is not for messages that were not scanned; write one of accept, tag, quarantine, tempfail, reject", a.action)
+		}
+	}
 	for i, s := range o.Servers {
+		if strings.Contains(s, ",") || strings.ContainsFunc(s, unicode.IsSpace) {
+			b.bad(element("servers", i), "%q has a comma or a blank; write one server each", s)
+			continue
+		}
 		if _, err := scan.New("x", scan.Options{Scanner: o.Scanner, Servers: []string{s}}); err != nil {
 			b.bad(element("servers", i), "%s", reason(err, scan.ErrOptions))
 		}
@@ -109,6 +137,9 @@ func (o *Scan) build(b *build) *filter.Filter {
 	if end := b.config.Timeouts.FiltersEnd; o.Total >= end || b.filter.Timeout > 0 && o.Total >= b.filter.Timeout {
 		b.warn("total", "the time of the filter or of the chain ends before, and on_error counts in place of on_down")
 	}
+	if o.Timeout > o.Total {
+		b.warn("answer", "it is more than total, %s, after which no server is waited for", formatDuration(o.Total))
+	}
 	if b.failed {
 		return nil
 	}
@@ -116,23 +147,30 @@ func (o *Scan) build(b *build) *filter.Filter {
 	if err != nil {
 		for _, e := range unjoin(err) {
 			text := reason(e, scan.ErrOptions)
-			b.bad(scanKey(text), "%s", text)
+			key, words := scanKey(text)
+			b.bad(key, "%s", words)
 		}
 		return nil
 	}
 	return f
 }
 
-// scanKey returns the key that an error of package scan is about, by its words; "" for
-// the table.
-func scanKey(text string) string {
-	for _, m := range []struct{ words, key string }{
-		{"clamd gives no scores", "scores"}, {"User", "user"}, {"Password is not", "password"}, {"Field", "field"}, {"SubjectTag", "subject_tag"},
+// scanKey returns the key that an error of package scan is about, by its words, and the error
+// in words of the configuration; "" for the table.
+func scanKey(text string) (key, words string) {
+	for _, m := range []struct{ begins, key string }{
+		{"clamd gives no scores", "scores"}, {"User ", "user"}, {"Password ", "password"}, {"Field ", "field"}, {"SubjectTag ", "subject_tag"},
 		{"there is no server", "servers"}, {"server ", "servers"},
 	} {
-		if strings.HasPrefix(text, m.words) {
-			return m.key
+		if rest, ok := strings.CutPrefix(text, m.begins); ok {
+			if strings.ToLower(m.begins) != m.begins { // the name of a field in Go, and the key stands before it
+				return m.key, rest
+			}
+			if m.begins == "there is no server" {
+				text += "; write servers = [\"unix:/run/...\"] or [\"127.0.0.1:3310\"]"
+			}
+			return m.key, text
 		}
 	}
-	return ""
+	return "", text
 }

@@ -64,8 +64,8 @@ func (s *Source) Files() []string {
 func (s *Source) add(path string, data []byte, above []string) {
 	s.files = append(s.files, sourceFile{path, data})
 	tree, problem := parseTOML(path, data)
-	if problem != nil {
-		return // Parse tells
+	if problem != nil { // Parse tells; what is wrong with the files it includes is to be told, too
+		tree = parsePart(path, data)
 	}
 	include, ok := tree.fields["include"]
 	if !ok {

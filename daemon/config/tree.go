@@ -70,7 +70,7 @@ const maxKeyDepth = 20
 // parseTOML reads one file. What is wrong with its syntax ends the report of the
 // file; the tree is nil then.
 func parseTOML(name string, data []byte) (*node, *Problem) {
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	data = trimMark(data)
 	lines := newLines(name, data)
 	if i := invalidUTF8(data); i >= 0 {
 		p := lines.at(i).problem("", "this is no UTF-8: byte 0x%02x", data[i])
@@ -83,11 +83,40 @@ func parseTOML(name string, data []byte) (*node, *Problem) {
 			p.Line, p.Column = de.Position()
 			p.Key = joinKey(de.Key())
 		}
+		if strings.Contains(p.Text, "leading zero") { // as of mode = 0660
+			p.Text += "; permissions are written as text, such as \"0660\""
+		}
 		return nil, &p
 	}
-	b := builder{lines: lines, parser: new(unstable.Parser)}
+	b := newBuilder(lines, data)
+	root := b.all()
+	if b.problem != nil {
+		return nil, b.problem
+	}
+	if err := b.parser.Error(); err != nil {
+		return nil, &Problem{File: name, Text: err.Error()}
+	}
+	return root, nil
+}
+
+// trimMark drops the mark of UTF-8 at the beginning.
+func trimMark(data []byte) []byte { return bytes.TrimPrefix(data, []byte("\ufeff")) }
+
+// parsePart reads a file whose syntax is wrong, as far as the mistake.
+func parsePart(name string, data []byte) *node {
+	data = trimMark(data)
+	return newBuilder(newLines(name, data), data).all()
+}
+
+func newBuilder(l lines, data []byte) *builder {
+	b := &builder{lines: l, parser: new(unstable.Parser)}
 	b.parser.Reset(data)
-	root := &node{at: place{file: name, line: 1, column: 1}}
+	return b
+}
+
+// all makes nodes of all expressions, until one is wrong.
+func (b *builder) all() *node {
+	root := &node{at: place{file: b.lines.name, line: 1, column: 1}}
 	current := root
 	for b.parser.NextExpression() {
 		e := b.parser.Expression()
@@ -98,13 +127,10 @@ func parseTOML(name string, data []byte) (*node, *Problem) {
 			b.keyValue(current, e)
 		}
 		if b.problem != nil {
-			return nil, b.problem
+			break
 		}
 	}
-	if err := b.parser.Error(); err != nil {
-		return nil, &Problem{File: name, Text: err.Error()}
-	}
-	return root, nil
+	return root
 }
 
 // invalidUTF8 returns the offset of the first byte that is none, -1 if all are.

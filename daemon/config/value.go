@@ -152,3 +152,12 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	}
 	return p.Masked(), nil
 }
+
+// hostBits returns the network that is meant where a network is written with bits behind
+// its length, as in 10.1.2.3/8; "" where there are none.
+func hostBits(s string) string {
+	if p, err := netip.ParsePrefix(s); err == nil && p != p.Masked() {
+		return p.Masked().String()
+	}
+	return ""
+}
