@@ -13,7 +13,9 @@ type checkCmd struct {
 func (*checkCmd) Help() string {
 	return `All errors are told at once, with file, line and column, and then what is legal but unwise.
 The exit code is 0 for a configuration that can be served, warnings or not, and 78 for one that
-cannot. Nothing is opened or changed.
+cannot. What serving would fail on on this machine is an error too: a user or group that is not
+there, and the folder of a socket or the log. Check a configuration where it is to be served.
+Nothing is opened or changed.
 
     gomilter check -c gomilter.toml`
 }
@@ -26,6 +28,11 @@ func (c *checkCmd) Run(std stdio) error {
 	if err != nil {
 		return err
 	}
+	machine := cfg.CheckMachine()
+	if err := tell(std.out, machine); err != nil {
+		return err
+	}
+	problems = append(problems, machine...)
 	fmt.Fprintf(std.out, "ok: %s, %s, %s\n", count(len(cfg.Listeners), "listener"), count(len(cfg.Filters), "filter"), count(len(problems), "warning"))
 	return nil
 }
@@ -35,7 +42,10 @@ func (c *checkCmd) runJSON(std stdio) error {
 	if err != nil {
 		return exit(exitConfig, err)
 	}
-	_, problems := src.Parse()
+	cfg, problems := src.Parse()
+	if cfg != nil {
+		problems = append(problems, cfg.CheckMachine()...)
+	}
 	out := json.NewEncoder(std.out)
 	for _, p := range problems {
 		severity := "error"

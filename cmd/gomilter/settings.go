@@ -22,6 +22,11 @@ func (s *settings) read(w io.Writer) (*config.Config, config.Problems, error) {
 		return nil, nil, exit(exitConfig, err)
 	}
 	cfg, problems := src.Parse()
+	return cfg, problems, tell(w, problems)
+}
+
+// tell writes problems. The error tells how many are errors, and has no word of its own.
+func tell(w io.Writer, problems config.Problems) error {
 	n := 0
 	for _, p := range problems {
 		word := "error"
@@ -34,9 +39,9 @@ func (s *settings) read(w io.Writer) (*config.Config, config.Problems, error) {
 	}
 	switch n {
 	case 0:
-		return cfg, problems, nil
+		return nil
 	case 1:
-		return nil, problems, exitf(exitConfig, "the configuration has an error")
+		return exitf(exitConfig, "the configuration has an error")
 	}
-	return nil, problems, exitf(exitConfig, "the configuration has %d errors", n)
+	return exitf(exitConfig, "the configuration has %d errors", n)
 }
