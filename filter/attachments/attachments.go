@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"text/template"
 
 	"github.com/gomilter/gomilter"
@@ -267,9 +268,9 @@ func (f *finder) message(ctx context.Context, t *filter.Transaction, e *filter.E
 		if x.action == Replace && f.rejects(t.From().Domain) {
 			x.action = Reject
 		}
-		explain(t, *x)
 		worst = max(worst, x.action)
 	}
+	explain(t, found)
 	if worst == Reject {
 		return f.reply, nil
 	}
@@ -283,13 +284,13 @@ func (f *finder) message(ctx context.Context, t *filter.Transaction, e *filter.E
 	if err != nil {
 		return nil, err
 	}
+	var more []finding
 	for _, x := range others {
 		f.decide(&x)
 		if x.action <= Tag && slices.ContainsFunc(found, func(y finding) bool { return x.rule == y.rule && x.Name == y.Name }) {
 			continue
 		}
-		found = append(found, x)
-		explain(t, x)
+		found, more = append(found, x), append(more, x)
 		worst = max(worst, x.action)
 		if x.action == Tag {
 			if err := e.AddHeader(f.tag, tagText(x)); err != nil {
@@ -297,6 +298,7 @@ func (f *finder) message(ctx context.Context, t *filter.Transaction, e *filter.E
 			}
 		}
 	}
+	explain(t, more)
 	switch worst {
 	case Reject:
 		return f.reply, nil
@@ -319,8 +321,23 @@ func (f *finder) decide(x *finding) {
 	}
 }
 
-func explain(t *filter.Transaction, x finding) {
-	t.Explain(fmt.Sprintf("%s (%s, %s)", x.text(), x.rule, x.action))
+// maxExplained is how many findings explanations tell of; more are counted.
+const maxExplained = 20
+
+// explain tells of findings, the strictest first where there are many.
+func explain(t *filter.Transaction, found []finding) {
+	told := found
+	if len(found) > maxExplained {
+		told = slices.Clone(found)
+		slices.SortStableFunc(told, func(a, b finding) int { return cmp.Compare(b.action, a.action) })
+		told = told[:maxExplained]
+	}
+	for _, x := range told {
+		t.Explain(fmt.Sprintf("%s (%s, %s)", x.text(), x.rule, x.action))
+	}
+	if n := len(found) - len(told); n > 0 {
+		t.Explain(fmt.Sprintf("and %d more", n))
+	}
 }
 
 // text tells of a finding in a line. What the sender wrote is in quotes, and bounded.
@@ -496,6 +513,15 @@ func headOf(p *message.Part) ([]byte, error) {
 	return head[:n], err
 }
 
+var copies = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// copyTo is io.Copy without a buffer for each part.
+func copyTo(w io.Writer, r io.Reader) (int64, error) {
+	buf := copies.Get().(*[32 << 10]byte)
+	defer copies.Put(buf)
+	return io.CopyBuffer(w, r, buf[:])
+}
+
 // decided reports whether no other rule could have a stricter action.
 func (f *finder) decided(r Rule) bool { return f.actions[r] >= slices.Max(f.actions[:]) }
 
@@ -509,7 +535,7 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 	}
 	body := b.t.NewSpool()
 	defer b.t.FreeSpool(body)
-	if _, err := io.Copy(body, p.Open()); err != nil {
+	if _, err := copyTo(body, p.Open()); err != nil {
 		return nil, err
 	}
 	name := p.Filename()
@@ -576,7 +602,7 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 					inside = b.t.NewSpool()
 				}
 				x := letter{memberName(m, m.Name), inside.Size(), src.Size()}
-				if _, err := io.Copy(inside, io.NewSectionReader(src, 0, x.size)); err != nil {
+				if _, err := copyTo(inside, io.NewSectionReader(src, 0, x.size)); err != nil {
 					return err
 				}
 				letters = append(letters, x)

@@ -80,6 +80,9 @@ func New(name string, o FilterOptions) (*filter.Filter, error) {
 	}, nil
 }
 
+// maxExplained is how many parts explanations tell of; more are counted.
+const maxExplained = 20
+
 type cleaner struct{ FilterOptions }
 
 func (f *cleaner) message(ctx context.Context, t *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
@@ -96,13 +99,24 @@ func (f *cleaner) message(ctx context.Context, t *filter.Transaction, e *filter.
 	type stretch struct{ from, size int64 }
 	var changed map[int]stretch // by the part's place
 	first, sealed := "", false
+	explained := 0
+	explain := func(why string) {
+		if explained++; explained <= maxExplained {
+			t.Explain(why)
+		}
+	}
+	defer func() {
+		if explained > maxExplained {
+			t.Explain(fmt.Sprintf("and %d more parts", explained-maxExplained))
+		}
+	}()
 	i := 0
 	for p := range tree.Parts() {
 		i++
 		if !p.IsLeaf() {
 			continue
 		}
-		o, ok, err := f.options(p)
+		o, ok, err := f.options(ctx, p)
 		if err != nil {
 			return nil, err
 		}
@@ -123,13 +137,13 @@ func (f *cleaner) message(ctx context.Context, t *filter.Transaction, e *filter.
 			return nil, err
 		case report.Total == 0:
 		case f.Sealed != Change && p.Sealed():
-			t.Explain(fmt.Sprintf("%s, sealed: %s (%s)", partName(i, p), report, f.Sealed))
+			explain(fmt.Sprintf("%s, sealed: %s (%s)", partName(i, p), report, f.Sealed))
 			if sealed = true; f.Sealed == Reject {
 				return f.Reply, nil
 			}
 		default:
 			why := fmt.Sprintf("%s: %s removed", partName(i, p), report)
-			t.Explain(why)
+			explain(why)
 			if changed == nil {
 				changed, first = make(map[int]stretch), why
 			}
@@ -180,7 +194,7 @@ func partName(i int, p *message.Part) string {
 }
 
 // options returns how a part is read; ok is unset for one that is no HTML.
-func (f *cleaner) options(p *message.Part) (o Options, ok bool, err error) {
+func (f *cleaner) options(ctx context.Context, p *message.Part) (o Options, ok bool, err error) {
 	kind := p.MediaType()
 	if kind == "text/plain" && len(p.Names()) == 0 {
 		return o, false, nil
@@ -199,7 +213,7 @@ func (f *cleaner) options(p *message.Part) (o Options, ok bool, err error) {
 		if !xml {
 			return o, false, nil
 		}
-		if page, err := isXMLPage(p.Open()); err != nil || !page {
+		if page, err := isXMLPage(&ctxReader{ctx, p.Open()}); err != nil || !page {
 			return o, false, err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz/lzma"
@@ -58,9 +59,47 @@ func (d *decoder) Close() error {
 	return nil
 }
 
+// An inflater unpacks deflate streams, one after another: a new one takes 44 KB, and
+// archives have many members.
+type inflater struct {
+	src *bufio.Reader
+	io.ReadCloser
+}
+
+var inflaters sync.Pool
+
 // inflate unpacks a deflate stream (RFC 1951).
 func (w *walk) inflate(src Source) (io.ReadCloser, error) {
-	return flate.NewReader(bufio.NewReader(sequential(src))), nil
+	i, ok := inflaters.Get().(*inflater)
+	if !ok {
+		b := bufio.NewReader(sequential(src))
+		return &inflating{&inflater{b, flate.NewReader(b)}}, nil
+	}
+	i.src.Reset(sequential(src))
+	return &inflating{i}, i.ReadCloser.(flate.Resetter).Reset(i.src, nil)
+}
+
+// inflating is an inflater at work.
+type inflating struct{ *inflater }
+
+// Close gives the inflater back. A second Close does nothing.
+func (i *inflating) Close() error {
+	if i.inflater == nil {
+		return nil
+	}
+	err := i.ReadCloser.Close()
+	i.src.Reset(nil)
+	inflaters.Put(i.inflater)
+	i.inflater = nil
+	return err
+}
+
+// Read unpacks. It returns [io.ErrClosedPipe] behind Close.
+func (i *inflating) Read(p []byte) (int, error) {
+	if i.inflater == nil {
+		return 0, io.ErrClosedPipe
+	}
+	return i.ReadCloser.Read(p)
 }
 
 // gunzip unpacks gzip members (RFC 1952), one behind another. Zeros behind one are

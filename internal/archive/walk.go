@@ -63,6 +63,7 @@ type walk struct {
 	declared int64
 	window   int64 // bytes held by dictionaries
 	free     [][]byte
+	stored   []byte // of zipStoredEnd
 }
 
 // container is one archive.

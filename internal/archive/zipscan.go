@@ -145,7 +145,10 @@ func (s *zipScanner) next(at *int64, sigs []string) (string, error) {
 // zipStoredEnd returns where stored data of unknown length ends: before the next header
 // or descriptor.
 func (c *container) zipStoredEnd(from, to int64) (int64, error) {
-	scan := zipScanner{src: c.src, end: to}
+	if c.w.stored == nil {
+		c.w.stored = make([]byte, 0, 32<<10)
+	}
+	scan := zipScanner{src: c.src, end: to, buf: c.w.stored}
 	sig, err := scan.next(&from, []string{"PK\x07\x08", zipLocal, zipCentral})
 	if sig == "" {
 		from = to
