@@ -224,7 +224,9 @@ func (s *testShow) result(r *offline.Result) error {
 			return exit(exitCantCreate, err)
 		}
 	}
-	s.bar.clear()
+	if f, ok := s.std.out.(*os.File); ok && isTerminal(f) {
+		s.bar.clear()
+	}
 	if s.c.JSON {
 		return exit(exitCantCreate, json.NewEncoder(s.std.out).Encode(r))
 	}
