@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/gomilter/gomilter/daemon/config"
-	"github.com/gomilter/gomilter/quarantine"
 )
 
 // A Status is how a daemon fares.
@@ -69,7 +68,7 @@ func (d *Daemon) Status(ctx context.Context) Status {
 	now, refused := d.now, d.refused
 	d.mu.Unlock()
 	s := Status{Version: d.o.Version, PID: os.Getpid(), Started: d.started.UTC(), Generation: now.generation, Loaded: now.since.UTC(),
-		Files: now.source.Files(), NotReady: []string{}, Listeners: []ListenerStatus{}, LogLost: d.lostBefore.Load() + d.out.Load().Lost()}
+		Files: now.source.Files(), NotReady: []string{}, Listeners: []ListenerStatus{}, LogLost: d.logLost()}
 	if refused != nil {
 		s.Refused = refused.Error()
 	}
@@ -117,18 +116,29 @@ func (d *Daemon) controlHandler() http.Handler {
 		answer(w, http.StatusAccepted, struct{}{})
 		d.Drain()
 	})
-	mux.HandleFunc("GET /kept", func(w http.ResponseWriter, r *http.Request) {
-		list := []quarantine.Entry{}
-		if store := d.setup().originals; store != nil {
-			for e, err := range store.List(r.Context()) {
-				if err == nil {
-					list = append(list, e)
-				}
-			}
-		}
-		answer(w, http.StatusOK, list)
-	})
+	mux.HandleFunc("GET /kept", d.answerKept)
 	return mux
+}
+
+// answerKept writes the entries of originals, one on a line.
+func (d *Daemon) answerKept(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	store := d.setup().originals
+	if store == nil {
+		return
+	}
+	out := json.NewEncoder(w)
+	for e, err := range store.List(r.Context()) {
+		if err != nil {
+			if e.Ref == "" {
+				return
+			}
+			continue // gomilter kept tells of those that cannot be read
+		}
+		if out.Encode(e) != nil {
+			return
+		}
+	}
 }
 
 func answer(w http.ResponseWriter, code int, v any) {

@@ -7,8 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
+
+	"github.com/gomilter/gomilter/quarantine"
 )
 
 // A Control asks a running daemon over its control socket.
@@ -46,31 +49,68 @@ func (c *Control) Drain(ctx context.Context) error {
 	return err
 }
 
+// Kept asks for the entries of the originals that are kept, newest first. An error
+// is the last.
+func (c *Control) Kept(ctx context.Context) iter.Seq2[quarantine.Entry, error] {
+	return func(yield func(quarantine.Entry, error) bool) {
+		resp, err := c.request(ctx, "GET", "/kept")
+		if err != nil {
+			yield(quarantine.Entry{}, err)
+			return
+		}
+		defer resp.Body.Close()
+		for in := json.NewDecoder(resp.Body); ; {
+			var e quarantine.Entry
+			err := in.Decode(&e)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(e, fmt.Errorf("control socket %s: %w", c.Socket, err))
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
 func (c *Control) ask(ctx context.Context, method, path string, to any) (code int, err error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
-		}}}
-	req, err := http.NewRequestWithContext(ctx, method, "http://gomilter"+path, nil)
+	resp, err := c.request(ctx, method, path)
 	if err != nil {
 		return 0, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return 0, fmt.Errorf("control socket %s: %w", c.Socket, errors.Unwrap(err))
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return 0, fmt.Errorf("control socket %s: %w", c.Socket, err)
 	}
-	switch resp.StatusCode {
-	case http.StatusOK, http.StatusAccepted, http.StatusUnprocessableEntity:
-	default:
-		return 0, fmt.Errorf("control socket %s: %s: %s", c.Socket, resp.Status, bytes.TrimSpace(b[:min(len(b), 200)]))
-	}
 	if err := json.Unmarshal(b, to); err != nil {
 		return 0, fmt.Errorf("control socket %s: the answer is no JSON: %w", c.Socket, err)
 	}
 	return resp.StatusCode, nil
+}
+
+// request returns an answer that is one of a daemon's.
+func (c *Control) request(ctx context.Context, method, path string) (*http.Response, error) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", c.Socket)
+		}}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://gomilter"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("control socket %s: %w", c.Socket, errors.Unwrap(err))
+	}
+	switch resp.StatusCode {
+	case http.StatusOK, http.StatusAccepted, http.StatusUnprocessableEntity:
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
+	return nil, fmt.Errorf("control socket %s: %s: %s", c.Socket, resp.Status, bytes.TrimSpace(b))
 }

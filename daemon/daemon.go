@@ -52,18 +52,21 @@ type Daemon struct {
 	disks   disks
 	started time.Time
 
-	ctx   context.Context // of the services; ends when the daemon stops
-	stop  context.CancelFunc
-	fatal chan error // of a service that ended by itself
+	ctx     context.Context // of the services; ends when the daemon stops
+	stop    context.CancelFunc
+	fatal   chan error    // of a service that ended by itself
+	crowded chan struct{} // originals take much room
 
-	// Counted by chains and logs of earlier configurations.
-	repeated   atomic.Int64
-	lostBefore atomic.Uint64
+	earlier    earlier
+	lostBefore atomic.Uint64 // lines of logs that are closed
+	logs       sync.WaitGroup
 
 	retirings sync.WaitGroup
 	retiring  sync.Map // *service, those of earlier configurations
 
-	mu      sync.Mutex // held while the setup changes
+	changing sync.Mutex // held while the setup changes
+
+	mu      sync.Mutex // of what follows, never held for long
 	now     *setup
 	refused error // why the last change of the configuration was refused, nil if it was not
 }
@@ -94,11 +97,10 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 			return nil, ErrRoot
 		}
 	}
-	d := &Daemon{o: o, started: time.Now(), fatal: make(chan error, 1)}
+	d := &Daemon{o: o, started: time.Now(), fatal: make(chan error, 1), crowded: make(chan struct{}, 1)}
 	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	d.log = slog.New(&logHandler{to: &d.out})
 	d.boss = newSupervisor(d.log)
-	d.lists = newListWatcher(d.log)
 	d.metrics = d.newMetrics()
 
 	next, err := d.open(src, cfg, as)
@@ -109,12 +111,18 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 		}
 		return nil, err
 	}
+	d.lists = newListWatcher(d.log)
 	for _, p := range problems.Warnings() {
 		d.log.Warn("configuration", "problem", p.Error())
 	}
 	d.commit(next)
 	if as != nil {
-		if _, err := o.Load(); err != nil {
+		src, err := o.Load()
+		if err == nil {
+			_, problems := src.Parse()
+			err = problems.Err()
+		}
+		if err != nil {
 			d.log.Warn("the configuration cannot be read as "+cfg.User+", so it cannot be reloaded", "err", err)
 		}
 	}
@@ -161,7 +169,7 @@ func (d *Daemon) Wait() error {
 	var err error
 	var background sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
-	background.Go(func() { d.boss.watch(ctx, func() { d.mu.Lock(); d.mu.Unlock() }) })
+	background.Go(func() { d.boss.watch(ctx, func() { d.setup() }) })
 	background.Go(func() { d.keepHouse(ctx) })
 	background.Go(func() { d.lists.run(ctx, d.listsChanged) })
 	d.boss.ready(d.summary())
@@ -176,26 +184,28 @@ func (d *Daemon) Wait() error {
 	cancel()
 	background.Wait()
 
-	d.mu.Lock() // a change under way is finished, and none comes after
-	now := d.now
-	now.stopped = true
-	d.mu.Unlock()
+	d.changing.Lock() // a change under way is finished, and none comes after
+	now := d.setup()
+	d.changing.Unlock()
 	for _, p := range now.places {
 		p.socket.close()
+	}
+	for _, p := range now.places {
 		<-p.service.ended
 	}
 	now.http.stop() // until here they tell that it stops
 	now.control.stop()
 	d.retirings.Wait()
 	d.log.Info("stopped")
+	d.logs.Wait()
 	return errors.Join(err, d.out.Load().Close())
 }
 
 // Drain makes the daemon stop as the end of its context does.
 func (d *Daemon) Drain() { d.stop() }
 
-// ErrServing is returned by changes to a daemon that stops.
-var ErrServing = errors.New("daemon: it stops")
+// ErrStopping is returned by changes to a daemon that stops.
+var ErrStopping = errors.New("daemon: it stops")
 
 // serve runs a service until its server is stopped.
 func (d *Daemon) serve(s *service) {

@@ -416,3 +416,165 @@ func TestStartErrors(t *testing.T) {
 		})
 	}
 }
+
+func TestNewestFileWinsOfReloadsAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "gomilter.toml")
+	write := func(connections int) {
+		t.Helper()
+		conf := fmt.Sprintf("state_dir = %q\ncontrol = { socket = \"\" }\nlimits = { connections = %d }\n%s", dir, connections, strings.ReplaceAll(refusing("red"), "DIR", dir))
+		if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(10)
+	reads := 0
+	read, goOn := make(chan struct{}), make(chan struct{})
+	d, err := daemon.Start(context.Background(), daemon.Options{AllowRoot: true, Stderr: io.Discard, Load: func() (*config.Source, error) {
+		reads++ // never two at once
+		src, err := config.Load(path)
+		if reads == 2 {
+			close(read)
+			<-goOn
+		}
+		return src, err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- d.Wait() }()
+	var reloads sync.WaitGroup
+	reloads.Go(func() { d.Reload() })
+	<-read
+	write(20)
+	reloads.Go(func() { d.Reload() })
+	close(goOn)
+	reloads.Wait()
+	if s := d.Status(t.Context()); s.Generation != 3 || reads != 3 {
+		t.Errorf("configuration %d after %d reads", s.Generation, reads)
+	}
+	d.Drain()
+	<-done
+}
+
+// All sockets are closed at once when the daemon stops, not one after the other:
+// nobody waits at one for the conversations of another.
+func TestDrainClosesAllSockets(t *testing.T) {
+	r := start(t, "timeouts = { stop = \"20s\" }\n"+refusing("red")+"[[listener]]\nsocket = \"unix:DIR/n.sock\"\nchain = [\"rules\"]\n")
+	s := r.connect("unix:DIR/m.sock")
+	if out, err := s.Mail(t.Context(), "<a@example.com>"); err != nil || out.Verdict != mta.Continue {
+		t.Fatalf("%v, %v", out, err)
+	}
+	r.Drain()
+	for deadline := time.Now().Add(5 * time.Second); ; {
+		c, err := net.Dial("unix", r.path("n.sock"))
+		if err != nil {
+			break
+		}
+		c.Close()
+		if time.Now().After(deadline) {
+			t.Fatal("the other socket is open")
+		}
+	}
+	if st, err := r.ctl.Status(t.Context()); err != nil || len(st.NotReady) == 0 {
+		t.Errorf("while it stops: %+v, %v", st, err)
+	}
+	if _, err := r.ctl.Reload(t.Context()); !errors.Is(err, daemon.ErrRefused) {
+		t.Errorf("a reload while it stops: %v", err)
+	}
+	s.Reset(t.Context())
+}
+
+func TestNoLineIsLostWhenTheLogChanges(t *testing.T) {
+	dir := t.TempDir()
+	conf := func(n int) string {
+		return fmt.Sprintf("log = { to = \"%s/log%d\" }\n", dir, n%3) + refusing("red")
+	}
+	r := start(t, conf(0))
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	counts := make([]int, 4)
+	for i := range counts {
+		s := r.connect("unix:DIR/m.sock")
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					send(t, s, "hello")
+					counts[i]++
+				}
+			}
+		})
+	}
+	for n := 1; n <= 20; n++ {
+		r.configure(conf(n))
+		if _, err := r.ctl.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	clients.Wait()
+	r.Drain()
+	r.done <- <-r.done
+	sent, lines := 0, 0
+	for _, n := range counts {
+		sent += n
+	}
+	for n := range 3 {
+		b, err := os.ReadFile(fmt.Sprintf("%s/log%d", dir, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines += strings.Count(string(b), "msg=message ")
+	}
+	if lines != sent {
+		t.Errorf("%d lines for %d messages", lines, sent)
+	}
+}
+
+func TestManyListenersAreReloadedSwiftly(t *testing.T) {
+	var conf strings.Builder
+	conf.WriteString(refusing("red"))
+	for i := range 300 {
+		fmt.Fprintf(&conf, "[[listener]]\nsocket = \"unix:DIR/s%d\"\nchain = [\"rules\"]\n", i)
+	}
+	r := start(t, conf.String())
+	for range 3 {
+		if _, err := r.ctl.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := r.Status(t.Context()); len(s.Listeners) != 301 || len(s.NotReady) > 0 {
+		t.Errorf("%d listeners, %q", len(s.Listeners), s.NotReady)
+	}
+}
+
+func TestKeptOverTheControlSocket(t *testing.T) {
+	r := start(t, `
+[[listener]]
+socket = "unix:DIR/m.sock"
+chain = ["attachments"]
+[filter.attachments]
+`)
+	c := &mta.Client{Milters: []mta.Milter{{Address: "unix:" + r.path("m.sock")}}}
+	for n := range 3 {
+		res, err := c.Send(t.Context(), mta.Mail{From: "a@example.com", Rcpts: []string{"b@example.com"},
+			Data: fmt.Appendf(nil, "Subject: %d\r\nContent-Type: application/octet-stream; name=a.exe\r\n\r\nMZ\r\n", n)})
+		if err != nil || res.Verdict != mta.Accept {
+			t.Fatalf("%+v, %v", res, err)
+		}
+	}
+	n := 0
+	for e, err := range r.ctl.Kept(t.Context()) {
+		if err != nil || e.From != "a@example.com" || e.Filter != "attachments" {
+			t.Errorf("%+v, %v", e, err)
+		}
+		n++
+	}
+	if n != 3 {
+		t.Errorf("%d originals", n)
+	}
+}

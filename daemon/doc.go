@@ -10,5 +10,5 @@
 //	GET  /status   a Status
 //	POST /reload   a Reloaded, with code 422 where the configuration was refused
 //	POST /drain    the daemon stops once its running messages have finished
-//	GET  /kept     the entries of the originals that are kept, newest first
+//	GET  /kept     the entries of the originals that are kept, newest first, one on a line
 package daemon

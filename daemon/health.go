@@ -27,7 +27,7 @@ func (d *Daemon) explain(listener string) func(*filter.Explanation) {
 func (d *Daemon) notReady(ctx context.Context, now *setup) error {
 	var errs []error
 	if d.ctx.Err() != nil {
-		errs = append(errs, ErrServing)
+		errs = append(errs, ErrStopping)
 	}
 	for _, p := range now.places {
 		if err := p.service.ready(); err != nil {
@@ -149,14 +149,15 @@ func (d *Daemon) ready(ctx context.Context) error {
 func (d *Daemon) newMetrics() *metrics.Metrics {
 	return metrics.New(metrics.Options{
 		Version: d.o.Version,
-		Abandoned: func() (n int64) {
+		Abandoned: func() int64 {
+			n := int64(d.earlier.abandoned())
 			for _, p := range d.setup().places {
 				n += int64(p.service.server.Abandoned() + p.service.chain.Load().Abandoned())
 			}
 			return n
 		},
 		Repeated: func() int64 {
-			n := d.repeated.Load()
+			n := d.earlier.failures()
 			for _, p := range d.setup().places {
 				n += p.service.chain.Load().Repeated()
 			}
@@ -168,7 +169,7 @@ func (d *Daemon) newMetrics() *metrics.Metrics {
 			}
 			return quarantine.Usage{}
 		},
-		LogLost: func() uint64 { return d.lostBefore.Load() + d.out.Load().Lost() },
+		LogLost: d.logLost,
 		Ready:   []func(context.Context) error{d.ready},
 	})
 }

@@ -2,6 +2,8 @@ package daemon
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -14,15 +16,20 @@ const (
 	jumpRest = 24 * time.Hour
 )
 
-// keepHouse removes originals that are too old, now and every hour.
+// keepHouse removes originals that are too old, now, every hour, and when they take
+// much room.
 func (d *Daemon) keepHouse(ctx context.Context) {
 	t := time.NewTicker(purgeInterval)
 	defer t.Stop()
 	var clock clockWatch
+	if gap := clock.begin(time.Now(), d.lastSeen()); gap != 0 {
+		d.log.Warn("the clock may be wrong, or nothing ran for long; no originals are removed for a day", "last_seen", gap.Round(time.Second))
+	}
 	for {
 		if jump := clock.look(time.Now(), time.Since(d.started)); jump != 0 {
 			d.log.Warn("the clock was set; no originals are removed for a day", "by", jump.Round(time.Second))
 		}
+		d.see()
 		if store := d.setup().originals; store != nil && !clock.resting() {
 			n, bytes, err := store.Purge(ctx)
 			switch {
@@ -34,9 +41,39 @@ func (d *Daemon) keepHouse(ctx context.Context) {
 		}
 		select {
 		case <-t.C:
+		case <-d.crowded:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// seenFile is in the state folder; its time is when a daemon last looked at the
+// clock.
+const seenFile = "last-seen"
+
+// lastSeen returns when that was, zero if never.
+func (d *Daemon) lastSeen() time.Time {
+	info, err := os.Stat(filepath.Join(d.setup().config.StateDir, seenFile))
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
+}
+
+// see takes note of the time.
+func (d *Daemon) see() {
+	s := d.setup()
+	if s.originals == nil {
+		return
+	}
+	path, now := filepath.Join(s.config.StateDir, seenFile), time.Now()
+	err := os.Chtimes(path, now, now)
+	if os.IsNotExist(err) {
+		err = os.WriteFile(path, nil, 0o600)
+	}
+	if err != nil {
+		d.log.Warn("the time cannot be noted", "err", err)
 	}
 }
 
@@ -45,6 +82,16 @@ type clockWatch struct {
 	wall  time.Time     // at the last look, without the other clock
 	up    time.Duration // then, by the clock that is never set
 	until time.Duration // it rests
+}
+
+// begin returns how long ago, or in what future, the clock was seen last, 0 where
+// that is within a day of now or never was.
+func (c *clockWatch) begin(wall, seen time.Time) (gap time.Duration) {
+	if gap = wall.Sub(seen); seen.IsZero() || gap.Abs() < jumpRest {
+		return 0
+	}
+	c.until = jumpRest
+	return gap
 }
 
 // look returns by how much the wall clock was set since the last look, 0 where

@@ -33,3 +33,30 @@ func TestClockThatIsSet(t *testing.T) {
 		}
 	}
 }
+
+func TestClockThatIsWrongAtTheStart(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		seen    time.Time
+		resting bool
+	}{
+		"never seen":      {time.Time{}, false},
+		"a moment ago":    {now.Add(-time.Minute), false},
+		"some hours ago":  {now.Add(-20 * time.Hour), false},
+		"years ago":       {now.AddDate(-10, 0, 0), true},
+		"in the future":   {now.AddDate(0, 0, 3), true},
+		"in a few hours":  {now.Add(3 * time.Hour), false},
+		"after long rest": {now.AddDate(0, 0, -30), true},
+	} {
+		var w clockWatch
+		w.begin(now, c.seen)
+		w.look(now, 0)
+		if w.resting() != c.resting {
+			t.Errorf("%s: resting %v, want %v", name, w.resting(), c.resting)
+		}
+		w.look(now.Add(25*time.Hour), 25*time.Hour)
+		if w.resting() {
+			t.Errorf("%s: it rests after a day", name)
+		}
+	}
+}

@@ -3,18 +3,19 @@ package daemon
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 )
 
 // A socket accepts the connections of one place where MTAs find us, and hands each
 // to the server that is in charge. Another server can take charge at any time, and
 // no connection is lost in between.
 type socket struct {
-	ln net.Listener
-
-	mu      sync.Mutex
-	to      *inlet // never nil
-	closing bool
+	ln      net.Listener
+	closing atomic.Bool
 	done    chan struct{} // closed when run returns
+
+	mu sync.RWMutex // read while a connection is handed over
+	to *inlet       // never nil
 }
 
 func newSocket(ln net.Listener, to *inlet) *socket {
@@ -27,7 +28,7 @@ func (s *socket) run() {
 	defer close(s.done)
 	for {
 		c, err := s.ln.Accept()
-		if err != nil && s.isClosing() {
+		if err != nil && s.closing.Load() {
 			return
 		}
 		if !s.hand(accepted{conn: c, err: err}) {
@@ -39,49 +40,28 @@ func (s *socket) run() {
 	}
 }
 
-// hand is false when nobody takes connections any more.
+// hand is false when the server in charge takes no connections any more.
 func (s *socket) hand(a accepted) bool {
-	s.mu.Lock()
-	to := s.to
-	s.mu.Unlock()
-	for {
-		if to.hand(a) {
-			return true
-		}
-		s.mu.Lock()
-		next := s.to
-		s.mu.Unlock()
-		if next == to {
-			return false
-		}
-		to = next
-	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.to.hand(a)
 }
 
-// pass puts another server in charge and returns the inlet of the one before.
-func (s *socket) pass(to *inlet) *inlet {
+// pass puts another server in charge. When it returns, no connection is on its way
+// to the one before.
+func (s *socket) pass(to *inlet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := s.to
 	s.to = to
-	return before
 }
 
 // close stops listening, and returns when the last connection accepted is with
 // its server. It does not stop the server.
 func (s *socket) close() error {
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
+	s.closing.Store(true)
 	err := s.ln.Close()
 	<-s.done
 	return err
-}
-
-func (s *socket) isClosing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closing
 }
 
 // accepted is what an Accept returned; neither of the two asks only whether

@@ -114,3 +114,53 @@ func TestServersChangeUnderLoad(t *testing.T) {
 	}
 	t.Logf("%d messages over %d servers", sent.Load(), servers+1)
 }
+
+// A server that has settled after it was replaced gets no connection any more.
+func TestNoConnectionGoesToAServerThatWasReplaced(t *testing.T) {
+	type server struct {
+		inlet   *inlet
+		settled atomic.Bool
+	}
+	var late atomic.Int64
+	var acceptors sync.WaitGroup
+	start := func() *server {
+		s := &server{inlet: newInlet(nil)}
+		acceptors.Go(func() {
+			for {
+				if _, err := s.inlet.Accept(); err != nil {
+					return
+				}
+				if s.settled.Load() {
+					late.Add(1)
+				}
+			}
+		})
+		return s
+	}
+	now := start()
+	s := newSocket(nil, now.inlet)
+	ctx, stop := context.WithCancel(t.Context())
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for ctx.Err() == nil {
+				s.hand(accepted{conn: struct{ net.Conn }{}})
+			}
+		})
+	}
+	for range 20_000 {
+		next := start()
+		s.pass(next.inlet)
+		now.inlet.settle()
+		now.settled.Store(true)
+		now.inlet.Close()
+		now = next
+	}
+	stop()
+	now.inlet.Close()
+	clients.Wait()
+	acceptors.Wait()
+	if n := late.Load(); n > 0 {
+		t.Errorf("%d connections came late", n)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/gomilter/gomilter/daemon/config"
 	"github.com/gomilter/gomilter/daemon/logs"
@@ -62,7 +63,7 @@ func (d *Daemon) openLog(cfg *config.Config) (*logs.Log, error) {
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
-	o := logs.Options{To: c.To, Level: level, Tags: c.Tags, Mode: c.Mode, Stderr: d.o.Stderr}
+	o := logs.Options{To: c.To, Level: level, Tags: c.Tags, Evidence: c.Evidence, Mode: c.Mode, Stderr: d.o.Stderr}
 	if c.Format == config.LogJSON {
 		o.Format = logs.JSON
 	}
@@ -79,3 +80,24 @@ func (d *Daemon) ReopenLog() {
 		d.log.Error("the log cannot be opened anew", "err", err)
 	}
 }
+
+// logGrace is how long a log that was replaced stays open, for those who hold it.
+const logGrace = time.Second
+
+// changeLog puts another log in force.
+func (d *Daemon) changeLog(cfg *config.Config) error {
+	next, err := d.openLog(cfg)
+	if err != nil {
+		return err
+	}
+	before := d.out.Swap(next)
+	d.logs.Go(func() {
+		time.Sleep(logGrace)
+		before.Close()
+		d.lostBefore.Add(before.Lost())
+	})
+	return nil
+}
+
+// logLost returns how many lines could not be written.
+func (d *Daemon) logLost() uint64 { return d.lostBefore.Load() + d.out.Load().Lost() }

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -25,9 +24,9 @@ type setup struct {
 	config     *config.Config
 	generation int
 	since      time.Time
-	stopped    bool
 
 	places    []*place
+	byKey     map[string]*place // by socketKey
 	originals *quarantine.Store
 	marks     *release.Marks
 	control   *web // nil for none
@@ -39,6 +38,7 @@ type setup struct {
 // A place is one listener of a configuration.
 type place struct {
 	listener *config.Listener
+	key      string // socketKey
 	socket   *socket
 	service  *service
 	chain    *filter.Chain
@@ -46,29 +46,24 @@ type place struct {
 	fresh bool // the socket was opened for this setup
 }
 
-// find returns the place of the socket.
-func (s *setup) find(spec string) *place {
-	if s != nil {
-		for _, p := range s.places {
-			if sameSocket(p.listener.Socket, spec) {
-				return p
-			}
-		}
+// find returns the place of a socket, nil where there is none.
+func (s *setup) find(key string) *place {
+	if s == nil {
+		return nil
 	}
-	return nil
+	return s.byKey[key]
 }
 
-// sameSocket reports whether two names are of one socket.
-func sameSocket(a, b string) bool {
-	networkA, addrA, errA := wire.ParseAddr(a)
-	networkB, addrB, errB := wire.ParseAddr(b)
-	if errA != nil || errB != nil || networkA == "unix" && networkB != "unix" {
-		return a == b
+// socketKey is the same for names of one socket.
+func socketKey(spec string) string {
+	network, addr, err := wire.ParseAddr(spec)
+	if err != nil {
+		return spec
 	}
-	if networkA == "unix" {
-		return realPath(addrA) == realPath(addrB)
+	if network == "unix" {
+		addr = realPath(addr)
 	}
-	return networkA == networkB && addrA == addrB
+	return network + " " + addr
 }
 
 // realPath returns the path of a file in a folder without links.
@@ -84,10 +79,11 @@ func realPath(path string) string {
 
 // openSockets opens the sockets that old has not.
 func (s *setup) openSockets(old *setup) error {
+	s.byKey = make(map[string]*place, len(s.config.Listeners))
 	for i := range s.config.Listeners {
 		l := &s.config.Listeners[i]
-		p := &place{listener: l}
-		if was := old.find(l.Socket); was != nil {
+		p := &place{listener: l, key: socketKey(l.Socket)}
+		if was := old.find(p.key); was != nil {
 			if was.listener.SocketOptions() != l.SocketOptions() {
 				return fmt.Errorf("%w: mode, owner or group of %s", ErrRestart, l.Socket)
 			}
@@ -104,6 +100,7 @@ func (s *setup) openSockets(old *setup) error {
 			p.fresh, p.socket = true, newSocket(ln, nil)
 		}
 		s.places = append(s.places, p)
+		s.byKey[p.key] = p
 	}
 	return nil
 }
@@ -156,6 +153,10 @@ func (d *Daemon) openOriginals(s, old *setup) (err error) {
 	o := k.Options()
 	o.Alert = func(u quarantine.Usage) {
 		d.log.Error("room for originals is 80 % used", "bytes", u.Bytes, "max_bytes", u.MaxBytes, "messages", u.Entries, "max_messages", u.MaxEntries)
+		select {
+		case d.crowded <- struct{}{}: // keepHouse may make room
+		default:
+		}
 	}
 	for _, dir := range []string{s.config.StateDir, filepath.Dir(k.Dir)} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -193,7 +194,7 @@ func (d *Daemon) complete(s, old *setup) error {
 			return fmt.Errorf("listener %s: %w", l.Name, err)
 		}
 		p.chain = chain
-		if p.service == nil || !sameServer(old.find(l.Socket).listener, l) {
+		if p.service == nil || !sameServer(old.find(p.key).listener, l) {
 			srv := l.Server()
 			srv.Log, srv.Metrics = d.log, d.metrics.Listener(l.Name)
 			p.service = newService(srv, chain, newInlet(p.socket.ln.Addr()))
@@ -223,8 +224,10 @@ func (s *setup) abandon(old *setup) {
 
 // commit puts a complete setup in the place of the one in force. It cannot fail.
 func (d *Daemon) commit(next *setup) {
-	old := d.now
+	old := d.setup()
+	d.mu.Lock()
 	d.now = next
+	d.mu.Unlock()
 	d.lists.watch(next.watched())
 	chains := make(map[string][]string)
 	for _, p := range next.places {
@@ -242,9 +245,9 @@ func (d *Daemon) commit(next *setup) {
 		case p.service.chain.Load() == p.chain: // a server of its own
 			d.serve(p.service)
 			p.socket.pass(p.service.inlet)
-			d.retire(old.find(p.listener.Socket).service)
+			d.retire(old.find(p.key).service)
 		default:
-			d.repeated.Add(p.service.chain.Swap(p.chain).Repeated())
+			d.earlier.add(p.service.chain.Swap(p.chain), nil)
 		}
 	}
 	if next.controlLn != nil {
@@ -257,7 +260,7 @@ func (d *Daemon) commit(next *setup) {
 		return
 	}
 	for _, p := range old.places {
-		if next.find(p.listener.Socket) == nil {
+		if next.find(p.key) == nil {
 			p.socket.close()
 			d.retire(p.service)
 			d.log.Info("socket closed", "listener", p.listener.Name, "socket", p.listener.Socket)
@@ -273,10 +276,10 @@ func (d *Daemon) commit(next *setup) {
 
 // retire lets the conversations of a service end.
 func (d *Daemon) retire(s *service) {
+	d.earlier.add(s.chain.Load(), s.server)
 	d.retiring.Store(s, true)
 	d.retirings.Go(func() {
 		s.retire(d.ctx)
-		d.repeated.Add(s.chain.Load().Repeated())
 		d.retiring.Delete(s)
 	})
 }
@@ -292,43 +295,48 @@ func (d *Daemon) Reload() (config.Problems, error) {
 // in files.
 func (d *Daemon) listsChanged(paths []string) {
 	d.log.Info("lists changed", "files", strings.Join(paths, ","))
-	d.change(func() (*config.Source, error) {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		return d.now.source, nil
-	})
+	d.change(func() (*config.Source, error) { return d.setup().source, nil })
 }
 
+// change makes one change at a time, each of what is to be read by then.
 func (d *Daemon) change(load func() (*config.Source, error)) (warnings config.Problems, err error) {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	if d.ctx.Err() != nil {
+		return nil, ErrStopping
+	}
 	d.boss.reloading(monotonic())
 	src, err := load()
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrConfig, err)
 	} else {
 		warnings, err = d.replace(src)
 	}
-	if d.refused = err; err != nil {
-		d.log.Error("configuration refused, the one before stays", "generation", d.now.generation, "err", err)
+	d.mu.Lock()
+	d.refused = err
+	d.mu.Unlock()
+	if err != nil {
+		d.log.Error("configuration refused, the one before stays", "generation", d.setup().generation, "err", err)
 		d.metrics.ReloadFailed()
 	} else {
-		d.log.Info("configuration loaded", "generation", d.now.generation)
+		d.log.Info("configuration loaded", "generation", d.setup().generation)
 	}
 	d.boss.ready(d.summary())
 	return warnings, err
 }
 
-// maxRetiring bounds the servers of earlier configurations whose conversations go
-// on.
-const maxRetiring = 64
+const (
+	// maxRetiring bounds the servers of earlier configurations whose conversations go
+	// on.
+	maxRetiring = 64
+	// maxEarlierHooks bounds the hooks of earlier configurations that overstayed their
+	// time and still run.
+	maxEarlierHooks = 1000
+)
 
-// replace changes the setup. The caller holds d.mu.
+// replace changes the setup. The caller holds d.changing.
 func (d *Daemon) replace(src *config.Source) (config.Problems, error) {
-	old := d.now
-	if old.stopped || d.ctx.Err() != nil {
-		return nil, ErrServing
-	}
+	old := d.setup()
 	cfg, problems := src.Parse()
 	if err := problems.Err(); err != nil {
 		return problems.Warnings(), fmt.Errorf("%w: %w", ErrConfig, err)
@@ -342,8 +350,11 @@ func (d *Daemon) replace(src *config.Source) (config.Problems, error) {
 	if n := d.retiringServices(); n >= maxRetiring {
 		return nil, fmt.Errorf("daemon: conversations of %d earlier configurations still go on; try again later", n)
 	}
+	if n := d.earlier.abandoned(); n >= maxEarlierHooks {
+		return nil, fmt.Errorf("daemon: %d hooks of earlier configurations overstayed their time and still run", n)
+	}
 	next := &setup{source: src, config: cfg, generation: old.generation + 1, since: time.Now()}
-	err := errors.Join(next.openSockets(old))
+	err := next.openSockets(old)
 	if err == nil {
 		err = next.openHTTP(old)
 	}
@@ -351,14 +362,7 @@ func (d *Daemon) replace(src *config.Source) (config.Problems, error) {
 		err = d.complete(next, old)
 	}
 	if err == nil && cfg.Log != old.config.Log {
-		l, logErr := d.openLog(cfg)
-		if err = logErr; err == nil {
-			defer func() {
-				before := d.out.Swap(l)
-				before.Close()
-				d.lostBefore.Add(before.Lost())
-			}()
-		}
+		err = d.changeLog(cfg)
 	}
 	if err != nil {
 		next.abandon(old)
@@ -376,7 +380,8 @@ func (d *Daemon) retiringServices() int {
 
 // summary is what the supervisor shows.
 func (d *Daemon) summary() string {
-	return fmt.Sprintf("configuration %d, %d listeners", d.now.generation, len(d.now.places))
+	now := d.setup()
+	return fmt.Sprintf("configuration %d, %d listeners", now.generation, len(now.places))
 }
 
 // watched returns the files whose change makes a new configuration.

@@ -7,13 +7,7 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"golang.org/x/net/netutil"
 )
-
-// maxWebConns bounds the connections to the control socket, and those to the
-// metrics; the others wait.
-const maxWebConns = 32
 
 // A web serves HTTP on a listener.
 type web struct {
@@ -32,7 +26,7 @@ func newWeb(addr string, ln net.Listener, h http.Handler, log *slog.Logger) *web
 	}}
 	go func() {
 		defer close(w.ended)
-		if err := w.srv.Serve(netutil.LimitListener(ln, maxWebConns)); !errors.Is(err, http.ErrServerClosed) {
+		if err := w.srv.Serve(newCrowdListener(ln)); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("HTTP ended", "addr", addr, "err", err)
 		}
 	}()

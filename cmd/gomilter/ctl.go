@@ -20,6 +20,7 @@ type ctlCmd struct {
 	Status ctlStatusCmd `cmd:"" help:"How the daemon fares."`
 	Reload ctlReloadCmd `cmd:"" help:"Read the configuration anew; a bad one is refused."`
 	Drain  ctlDrainCmd  `cmd:"" help:"Stop once running messages have finished."`
+	Kept   ctlKeptCmd   `cmd:"" help:"List the originals that the daemon keeps."`
 }
 
 // controlFlags find the daemon.
@@ -151,4 +152,46 @@ func (c *ctlDrainCmd) Run(std stdio) error {
 	}
 	fmt.Fprintln(std.out, "gomilter stops once its running messages have finished")
 	return nil
+}
+
+type ctlKeptCmd struct {
+	controlFlags
+	JSON bool `name:"json" help:"One object for each."`
+}
+
+func (*ctlKeptCmd) Help() string {
+	return `This is for those who may talk to the daemon but not read its folders; gomilter kept list does the
+same and more in the folder itself.`
+}
+
+func (c *ctlKeptCmd) Run(std stdio) error {
+	ctl, ctx, cancel, err := c.open()
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	out := json.NewEncoder(std.out)
+	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	n := 0
+	for e, err := range ctl.Kept(ctx) {
+		if err != nil {
+			return failed(err)
+		}
+		if c.JSON {
+			if err := out.Encode(e); err != nil {
+				return exit(exitCantCreate, err)
+			}
+			continue
+		}
+		if n == 0 {
+			fmt.Fprintln(w, keptHead)
+		}
+		fmt.Fprintln(w, keptRow(e))
+		if n++; n%rows == 0 {
+			if err := w.Flush(); err != nil {
+				return exit(exitCantCreate, err)
+			}
+		}
+	}
+	return w.Flush()
 }

@@ -188,6 +188,14 @@ type keptListCmd struct {
 // shown as it is read.
 const rows = 200
 
+const keptHead = "REFERENCE\tKEPT\tBYTES\tFROM\tTO\tFILTER\tREASON"
+
+// keptRow returns the row of an entry under keptHead.
+func keptRow(e quarantine.Entry) string {
+	return fmt.Sprintf("%s\t%s\t%d\t%s\t%s\t%s\t%s", e.Ref, e.Time.Local().Format(time.DateTime), e.Size,
+		bracket(e.From), recipients(e.Rcpts), printable(e.Filter), printable(e.Reason))
+}
+
 func (c *keptListCmd) Run(k *keptCmd, std stdio) error {
 	ctx, stop := untilSignal()
 	defer stop()
@@ -221,10 +229,9 @@ func (c *keptListCmd) Run(k *keptCmd, std stdio) error {
 			continue
 		}
 		if n == 0 {
-			fmt.Fprintln(tw, "REFERENCE\tKEPT\tBYTES\tFROM\tTO\tFILTER\tREASON")
+			fmt.Fprintln(tw, keptHead)
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", e.Ref, e.Time.Local().Format(time.DateTime), e.Size,
-			bracket(e.From), recipients(e.Rcpts), printable(e.Filter), printable(e.Reason))
+		fmt.Fprintln(tw, keptRow(e))
 		if n++; n%rows == 0 {
 			if err := tw.Flush(); err != nil {
 				return exit(exitCantCreate, err)

@@ -33,9 +33,11 @@ func (c *serveCmd) Run(std stdio) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second ends the process at once
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP, syscall.SIGUSR1)
+	hup, usr1 := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	signal.Notify(usr1, syscall.SIGUSR1)
 	defer signal.Stop(hup)
+	defer signal.Stop(usr1)
 
 	d, err := daemon.Start(ctx, daemon.Options{Load: c.load, AllowRoot: c.AllowRoot, Version: readVersion().Version, Stderr: std.err})
 	if err != nil {
@@ -46,11 +48,11 @@ func (c *serveCmd) Run(std stdio) error {
 	signals.Go(func() {
 		for {
 			select {
-			case s := <-hup:
+			case <-hup:
 				d.ReopenLog()
-				if s == syscall.SIGHUP {
-					d.Reload() // which logs what comes of it
-				}
+				d.Reload() // which logs what comes of it
+			case <-usr1:
+				d.ReopenLog()
 			case <-done:
 				return
 			}
