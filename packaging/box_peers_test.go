@@ -12,7 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -20,27 +22,76 @@ import (
 // A box is this machine with another disk over its own and a network of its own:
 // what is installed or sent in it stays in it, and goes with it.
 type box struct {
-	t   *testing.T
-	pid string // of its first process
-	dir string // of its file systems, as its first process sees it
+	t    *testing.T
+	pid  string // of its first process
+	dir  string // of its file systems, as its first process sees it
+	base string // where this test finds its files
 }
 
-// The file systems of a box: all of the machine's, with what changes kept in memory.
+// boxScript makes the box, in the folder $1: all file systems of this machine, with
+// what changes kept in memory. With $2 systemd is its first process, in control
+// groups of its own. Its second half runs in the box.
 const boxScript = `
 set -e
-mount --make-rprivate /
-mount -t tmpfs -o mode=755,size=1g tmpfs "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" overlay "$1/root"
-mount -t proc proc "$1/root/proc"
-mount --rbind /dev "$1/root/dev"
-mount -t tmpfs -o mode=755 tmpfs "$1/root/run"
-ip link set lo up
-echo ready
-while read -r line; do :; done
+if [ -n "$2" ]; then
+	for root in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified /sys/fs/cgroup; do
+		[ -e "$root/cgroup.procs" ] || continue
+		mkdir "$root/$2"
+		echo $$ >"$root/$2/cgroup.procs"
+	done
+	set -- "$1" "$2" --cgroup
+fi
+exec unshare --mount --net --pid --ipc --uts $3 --fork --kill-child sh -ec '
+	mount --make-rprivate /
+	mount -t tmpfs -o mode=755,size=1g tmpfs "$1"
+	mkdir "$1/upper" "$1/work" "$1/root"
+	mount -t overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" overlay "$1/root"
+	cd "$1/root"
+	mount -t proc proc proc
+	mount --rbind /dev dev
+	mount -t tmpfs -o mode=755 tmpfs run
+	ip link set lo up
+	if [ -z "$2" ]; then
+		echo ready
+		while read -r line; do :; done
+		exit
+	fi
+	mount -t sysfs sysfs sys
+	if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+		mount -t cgroup2 cgroup2 sys/fs/cgroup
+	else
+		mount -t tmpfs -o mode=755 tmpfs sys/fs/cgroup
+		mkdir sys/fs/cgroup/systemd sys/fs/cgroup/unified
+		mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
+		[ ! -d /sys/fs/cgroup/unified ] || mount -t cgroup2 cgroup2 sys/fs/cgroup/unified
+	fi
+	printf "[Unit]\nDescription=nothing but what is asked for\nDefaultDependencies=no\n" >etc/systemd/system/box.target
+	echo ready
+	exec chroot . env -i container=box PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --unit=box.target --show-status=no
+' sh "$1" "$2"
 `
 
+// newBox returns a box whose first process does nothing.
 func newBox(t *testing.T) *box {
+	t.Helper()
+	b := startBox(t, "")
+	b.base = filepath.Join("/proc", b.pid, "root", b.dir, "root")
+	return b
+}
+
+// newSystemdBox returns a box that systemd runs.
+func newSystemdBox(t *testing.T) *box {
+	t.Helper()
+	b := startBox(t, "gomilter-box-"+strconv.Itoa(os.Getpid()))
+	b.base = filepath.Join("/proc", b.pid, "root") // which is changed by chroot
+	waitFor(t, "systemd", func() bool {
+		out, _ := b.try("systemctl", "is-system-running")
+		return out == "running\n" || out == "degraded\n"
+	})
+	return b
+}
+
+func startBox(t *testing.T, cgroup string) *box {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test needs root: it installs packages, in a place of its own")
@@ -49,7 +100,7 @@ func newBox(t *testing.T) *box {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "--kill-child", "sh", "-c", boxScript, "sh", dir)
+	cmd := exec.Command("sh", "-c", boxScript, "sh", dir, cgroup)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -69,6 +120,9 @@ func newBox(t *testing.T) *box {
 		if err := os.Remove(dir); err != nil {
 			t.Error(err)
 		}
+		if cgroup != "" {
+			removeGroups(t, cgroup)
+		}
 	})
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		t.Fatalf("the box says %q, %v", line, err)
@@ -78,6 +132,26 @@ func newBox(t *testing.T) *box {
 		t.Fatal(err)
 	}
 	return &box{t: t, pid: strings.TrimSpace(string(children)), dir: dir}
+}
+
+// removeGroups removes control groups once their processes have gone.
+func removeGroups(t *testing.T, name string) {
+	for _, root := range []string{"/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+		top := filepath.Join(root, name)
+		waitFor(t, "the end of "+top, func() bool {
+			var dirs []string
+			filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+				if err == nil && d.IsDir() {
+					dirs = append(dirs, path)
+				}
+				return nil
+			})
+			for _, d := range slices.Backward(dirs) {
+				syscall.Rmdir(d) // again, where it is busy
+			}
+			return len(dirs) == 0
+		})
+	}
 }
 
 // command returns a command that runs in the box.
@@ -116,7 +190,7 @@ func (b *box) run(args ...string) string {
 
 // path returns where this test finds a file of the box.
 func (b *box) path(name string) string {
-	return filepath.Join("/proc", b.pid, "root", b.dir, "root", name)
+	return filepath.Join(b.base, name)
 }
 
 // read returns a file of the box.
