@@ -202,17 +202,34 @@ func (p *pool) talk(ctx context.Context, s *server, do func(net.Conn) error) err
 // maxPing is how long a server may take to say that it lives.
 const maxPing = 5 * time.Second
 
-// ready returns nil when any server answers.
+// ready returns nil once any server answers. They are asked all at once: one that is
+// silent takes no time from the others.
 func (s *scan) ready(ctx context.Context) error {
-	failures := new(downError)
-	for _, x := range s.pool.servers {
-		one, cancel := context.WithTimeout(ctx, maxPing)
-		err := s.pool.talk(one, x, func(c net.Conn) error { return s.scanner.ping(c, s.o.MaxAnswer) })
-		cancel()
-		if err == nil {
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	ctx, cancel := context.WithTimeout(ctx, maxPing)
+	defer cancel() // those that are still asked are no longer of interest
+	type answer struct {
+		from int
+		err  error
+	}
+	answers := make(chan answer, len(s.pool.servers))
+	for i, x := range s.pool.servers {
+		asked.Go(func() {
+			answers <- answer{i, s.pool.talk(ctx, x, func(c net.Conn) error { return s.scanner.ping(c, s.o.MaxAnswer) })}
+		})
+	}
+	errs := make([]error, len(s.pool.servers))
+	for range errs {
+		a := <-answers
+		if a.err == nil {
 			return nil
 		}
-		failures.add(x.spec, err)
+		errs[a.from] = a.err
+	}
+	failures := new(downError)
+	for i, x := range s.pool.servers {
+		failures.add(x.spec, errs[i])
 	}
 	return fmt.Errorf("scan: %s: no %v answers: %w", s.name, s.o.Scanner, failures)
 }
