@@ -17,6 +17,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/emersion/go-smtp"
+
 	"github.com/gomilter/gomilter/daemon/config"
 	"github.com/gomilter/gomilter/internal/release"
 	"github.com/gomilter/gomilter/quarantine"
@@ -462,21 +464,34 @@ func (c *keptReleaseCmd) release(ctx context.Context, std stdio, store *quaranti
 	defer raw.Close()
 	m.data = io.MultiReader(strings.NewReader(mark), raw)
 	sent, err := m.send(ctx, server)
+	// A mark that nobody took out would be good for whoever gets the message, and also
+	// for one that broke off on its way.
+	var used bool
+	var unknown error
+	if sent.begun {
+		used, unknown = marks.Void(mark)
+	}
 	var errs []error
 	for _, r := range sent.refused {
 		errs = append(errs, exitf(smtpExit(r.err), "%s: %s is refused: %w", ref, bracket(r.addr), smtpText(r.err)))
 	}
-	switch {
-	case err != nil && len(errs) > 0:
-		return append(errs, exitf(smtpExit(err), "%s: not released, and still kept", ref))
-	case err != nil:
-		return []error{exitf(smtpExit(err), "%s: not released, and still kept: %w", ref, smtpText(err))}
+	if err == nil {
+		fmt.Fprintf(std.out, "%s released to %s: %s\n", ref, allBracketed(sent.accepted), printable(sent.reply))
 	}
-	fmt.Fprintf(std.out, "%s released to %s: %s\n", ref, allBracketed(sent.accepted), printable(sent.reply))
-	// A mark that nobody took out would be good for whoever gets the message.
-	switch used, err := marks.Void(mark); {
+	switch {
+	case err != nil && len(sent.accepted) == 0 && len(errs) > 0:
+		errs = append(errs, exitf(smtpExit(err), "%s: not released, and still kept", ref))
 	case err != nil:
-		return append(errs, keptError(fmt.Errorf("%s: still kept: whether the daemon knew the mark cannot be found out: %w", ref, err)))
+		errs = append(errs, exitf(smtpExit(err), "%s: not released, and still kept: %w", ref, smtpText(err)))
+	}
+	switch {
+	case unknown != nil:
+		return append(errs, keptError(fmt.Errorf("%s: still kept: whether the daemon knew the mark cannot be found out, and it may be good for an hour: %w", ref, unknown)))
+	case err != nil:
+		if _, told := errors.AsType[*smtp.SMTPError](err); used && !told {
+			errs = append(errs, exitf(smtpExit(err), "%s: the daemon let it pass, so it may have been delivered", ref))
+		}
+		return errs
 	case !used:
 		return append(errs, exitf(exitUnavailable, "%s: still kept: the daemon did not let it pass, and may have filtered it as any other mail; does %s ask it, and is %s its state folder?", ref, server, state))
 	}

@@ -321,3 +321,123 @@ func TestSendToServersThatBreak(t *testing.T) {
 		})
 	}
 }
+
+// A mark that was on its way lets no message pass later, whatever became of it.
+func TestMarkIsVoidWhenTheReleaseBreaks(t *testing.T) {
+	large := "Subject: x\r\n\r\n" + strings.Repeat("virus\r\n", 1<<20)
+	for _, tt := range []struct {
+		name, text string
+		breaks     func(mark func() string, r *bufio.Reader, c net.Conn, pass func(mark string)) // after DATA
+		want       string
+	}{
+		{name: "after the message", text: "Subject: x\r\n\r\nvirus\r\n", want: "may deliver",
+			breaks: func(mark func() string, r *bufio.Reader, c net.Conn, _ func(string)) {
+				mark()
+				for line := ""; line != ".\r\n"; line, _ = r.ReadString('\n') {
+				}
+			}},
+		{name: "after the message, which passed", text: "Subject: x\r\n\r\nvirus\r\n", want: "the daemon let it pass, so it may have been delivered",
+			breaks: func(mark func() string, r *bufio.Reader, c net.Conn, pass func(string)) {
+				m := mark()
+				for line := ""; line != ".\r\n"; line, _ = r.ReadString('\n') {
+				}
+				pass(m)
+			}},
+		{name: "in the message", text: large, want: "not released, and still kept",
+			breaks: func(mark func() string, r *bufio.Reader, c net.Conn, _ func(string)) { mark() }},
+		{name: "with a refusal of the message", text: "Subject: x\r\n\r\nvirus\r\n", want: "554 no",
+			breaks: func(mark func() string, r *bufio.Reader, c net.Conn, _ func(string)) {
+				mark()
+				for line := ""; line != ".\r\n"; line, _ = r.ReadString('\n') {
+				}
+				io.WriteString(c, "554 no\r\n")
+			}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			state := t.TempDir()
+			if err := os.Chmod(state, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			store, err := quarantine.Open(state+"/kept", quarantine.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := store.Keep(t.Context(), quarantine.Entry{From: "a@example.com", Rcpts: []string{"b@example.com"}, Time: time.Now()}, strings.NewReader(tt.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			marks, err := release.Open(state, release.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			marked := make(chan string, 1)
+			go func() {
+				defer close(marked)
+				c, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				r := bufio.NewReader(c)
+				io.WriteString(c, "220 x\r\n")
+				for {
+					line, err := r.ReadString('\n')
+					if err != nil {
+						return
+					}
+					if line != "DATA\r\n" {
+						io.WriteString(c, "250 ok\r\n")
+						continue
+					}
+					io.WriteString(c, "354 go on\r\n")
+					tt.breaks(func() string {
+						mark, _ := r.ReadString('\n')
+						marked <- mark
+						return mark
+					}, r, c, func(mark string) {
+						if _, err := marks.Void(mark); err != nil { // as Pass uses it up
+							t.Error(err)
+						}
+					})
+					return
+				}
+			}()
+			var out, errs bytes.Buffer
+			if code := run([]string{"kept", "--dir", state + "/kept", "release", e.Ref, "--server", ln.Addr().String()}, stdio{nil, &out, &errs}); code == 0 || !strings.Contains(errs.String(), tt.want) {
+				t.Errorf("exit code %d, %s%swant %q", code, out.String(), errs.String(), tt.want)
+			}
+			if used, err := marks.Void(<-marked); err != nil || !used {
+				t.Errorf("the mark is good: %v, %v", used, err)
+			}
+		})
+	}
+}
+
+// A mark that stayed here takes no room among those that were used.
+func TestMarkThatNobodySaw(t *testing.T) {
+	state := t.TempDir()
+	if err := os.Chmod(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	store, err := quarantine.Open(state+"/kept", quarantine.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := store.Keep(t.Context(), quarantine.Entry{Rcpts: []string{"no@example.com"}, Time: time.Now()}, strings.NewReader("\r\nx\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFakeMTA(t, func(*fakeMTA) {})
+	var out, errs bytes.Buffer
+	if code := run([]string{"kept", "--dir", state + "/kept", "release", e.Ref, "--server", f.addr}, stdio{nil, &out, &errs}); code == 0 {
+		t.Errorf("exit code 0: %s", out.String())
+	}
+	if used, err := os.ReadDir(filepath.Join(state, "released")); err != nil || len(used) > 0 {
+		t.Errorf("used marks %v, %v", used, err)
+	}
+}

@@ -29,6 +29,7 @@ type sentMail struct {
 	accepted []string
 	refused  []refusedRcpt
 	reply    string // to the message
+	begun    bool   // the server may have seen some of the message
 }
 
 type refusedRcpt struct {
@@ -105,6 +106,7 @@ func (m *outgoing) send(ctx context.Context, server string) (sent sentMail, err 
 	if err != nil {
 		return sent, err
 	}
+	sent.begun = true
 	if _, err := io.Copy(w, m.data); err != nil {
 		return sent, err // the connection is closed before the message has an end
 	}
