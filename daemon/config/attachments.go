@@ -23,7 +23,7 @@ var attachmentsKind = filterKind{
 
 // Attachments is the table of a filter of kind attachments.
 type Attachments struct {
-	Extensions []string           `toml:"extensions" default:"a list of some 160" doc:"the endings of names that are dangerous; an empty list finds none"`
+	Extensions []string           `toml:"extensions" default:"a list of some 170" doc:"the endings of names that are dangerous; an empty list finds none"`
 	Actions    AttachmentActions  `toml:"actions" doc:"what happens to a part, by what was found: ignore; tag the message with a header field; replace the part by a warning, the original being kept; quarantine: the mail server holds the message; reject"`
 	Sealed     attachments.Action `toml:"sealed" doc:"what happens in place of replace to a part whose change would break a signature, or that is encrypted"`
 	RejectFrom []string           `toml:"reject_from" doc:"domains of senders whose mail is refused where others' is changed"`

@@ -358,7 +358,7 @@ func (m *importer) attachments() {
 	case len(good) == 0:
 		m.printf("mode = \"off\" # banned_exts was empty\n")
 	default:
-		m.printf("# banned_exts; without the key some 160 are known\n")
+		m.printf("# banned_exts; without the key some 170 are known\n")
 		m.value("extensions", good)
 	}
 	if m.yes(section, "scan_zip", false) {

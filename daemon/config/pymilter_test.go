@@ -68,20 +68,20 @@ func TestImportPymilterDefaults(t *testing.T) {
 		mode, html filter.Mode
 		left       string
 	}{
-		{"nothing", "", 150, filter.On, filter.Off, ""},
+		{"nothing", "", 160, filter.On, filter.Off, ""},
 		{"old place of the options", "[milter]\nbanned_exts = exe\nscan_html = yes\n", 1, filter.On, filter.On, ""},
-		{"section without extensions", "[defang]\nscan_zip = no\n", 150, filter.Off, filter.Off, ""},
-		{"empty list", "[defang]\nbanned_exts =\n", 150, filter.Off, filter.Off, ""},
-		{"two places", "[defang]\n[milter]\nscan_html = yes\n", 150, filter.Off, filter.Off, "[milter] scan_html: options for attachments count in [defang] when there is one"},
+		{"section without extensions", "[defang]\nscan_zip = no\n", 160, filter.Off, filter.Off, ""},
+		{"empty list", "[defang]\nbanned_exts =\n", 160, filter.Off, filter.Off, ""},
+		{"two places", "[defang]\n[milter]\nscan_html = yes\n", 160, filter.Off, filter.Off, "[milter] scan_html: options for attachments count in [defang] when there is one"},
 		{"DEFAULT", "[DEFAULT]\nscan_html: TRUE\n[defang]\nbanned_exts=exe", 1, filter.On, filter.On, ""},
 		{"later wins", "[defang]\nbanned_exts=exe\nscan_html=yes\nscan_html=no\n[defang]\nBANNED_EXTS=com,pif", 2, filter.On, filter.Off, ""},
 		{"neither yes nor no", "[defang]\nbanned_exts=exe\nscan_html=perhaps", 1, filter.On, filter.Off, `[defang] scan_html: "perhaps" is neither yes nor no`},
-		{"socket that is none", "[milter]\nsocket=inet:no@such@place\n", 150, filter.On, filter.Off, `[milter] socket: socket "inet:no@such@place": `},
-		{"time that is none", "[milter]\ntimeout=soon", 150, filter.On, filter.Off, `[milter] timeout: "soon" is no number of seconds`},
-		{"fields that are logged", "[milter]\nlog_headers=1", 150, filter.On, filter.Off, "[milter] log_headers: the log has what decided"},
-		{"option that is misspelt", "[dkim]\ntypo_opt=1\n[dspam]\ndspam_users=joe\njoe=a@b.c\n", 150, filter.On, filter.Off,
+		{"socket that is none", "[milter]\nsocket=inet:no@such@place\n", 160, filter.On, filter.Off, `[milter] socket: socket "inet:no@such@place": `},
+		{"time that is none", "[milter]\ntimeout=soon", 160, filter.On, filter.Off, `[milter] timeout: "soon" is no number of seconds`},
+		{"fields that are logged", "[milter]\nlog_headers=1", 160, filter.On, filter.Off, "[milter] log_headers: the log has what decided"},
+		{"option that is misspelt", "[dkim]\ntypo_opt=1\n[dspam]\ndspam_users=joe\njoe=a@b.c\n", 160, filter.On, filter.Off,
 			"[dkim] typo_opt: pymilter has no such option; is it misspelt?\n[dspam] dspam_users: no content filter yet\n[dspam] joe: no content filter yet"},
-		{"word that names a file", "[milter]\nspam_words=file:/x", 150, filter.On, filter.Off, `[milter] spam_words: "file:/x" would be taken for a file`},
+		{"word that names a file", "[milter]\nspam_words=file:/x", 160, filter.On, filter.Off, `[milter] spam_words: "file:/x" would be taken for a file`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			out, left, err := ImportPymilter(strings.NewReader(tt.in), "x.cfg")

@@ -34,7 +34,7 @@ var typeExtensions = map[string]string{
 	"application/javascript": "js", "application/x-javascript": "js", "application/ecmascript": "js",
 	"text/vbscript": "vbs", "application/x-vbscript": "vbs", "application/java-archive": "jar", "application/x-java-archive": "jar",
 	"application/x-msi": "msi", "application/x-ms-installer": "msi", "application/vnd.ms-htmlhelp": "chm", "application/x-sh": "sh",
-	"application/x-ms-application": "application", "application/x-iso9660-image": "iso",
+	"application/x-ms-application": "application", "text/javascript": "js", "text/scriptlet": "sct", "application/x-ms-vsto": "vsto", "application/x-iso9660-image": "iso",
 }
 
 // closed tells of containers that are no archives and are not looked into, by their
@@ -45,6 +45,10 @@ func closed(kind string, head []byte) (rule Rule, why string) {
 		return IsUnlisted, "it is a container (TNEF, winmail.dat) that cannot be looked into"
 	case kind == "application/mac-binhex40", binHex(head):
 		return IsUnlisted, "it is packed in a way (BinHex) that cannot be looked into"
+	case bytes.HasPrefix(head, []byte{0, 5, 0x16, 0}): // AppleDouble, in mail from Macs, ends in 7 and holds no file
+		return IsUnlisted, "it is a file packed for a Mac (AppleSingle, RFC 1740) that cannot be looked into"
+	case kind == "application/macbinary", kind == "application/x-macbinary":
+		return IsUnlisted, "it is a file packed for a Mac (MacBinary) that cannot be looked into"
 	case kind == "application/pkcs7-mime", kind == "application/x-pkcs7-mime":
 		return IsEncrypted, "it is sealed (S/MIME), so that nobody on the way can look into it"
 	}

@@ -12,7 +12,7 @@ import (
 // what a double click runs, on some system with its defaults. In lower case,
 // without the dot.
 var DefaultExtensions = strings.Fields(`
-	ade adp app appinstaller bgi command desktop dmg htc iqy library-ms mcf msu pkg ppa rdp scpt rgs sh slk sys terminal vbscript udl wiz xla application appref-ms appx appxbundle asd asp asx bas bat chm cmd com cpl crt csh
+	accda accde accdr ade adp apk app appcontent-ms appinstaller applescript bgi cnt command diagcfg fileloc inetloc mobileconfig mpkg vsto workflow desktop dmg htc iqy library-ms mcf msu pkg ppa rdp scpt rgs sh slk sys terminal vbscript udl wiz xla application appref-ms appx appxbundle asd asp asx bas bat chm cmd com cpl crt csh
 	diagcab dll docm dotm exe fxp gadget grp hlp hpj hta img inf ins iso isp its jar jnlp js jse ksh lnk
 	mad maf mag mam maq mar mas mau mav maw mda mdb mde mdt mdw mdz msc msh msh1 msh2 mshxml msi msix
 	msixbundle msp mst ocx one onepkg ops osd pcd pif plg potm ppam ppsm pptm prf prg printerexport ps1 ps1xml ps2

@@ -72,6 +72,11 @@ func TestWhatHidesAFile(t *testing.T) {
 	zipped := zipOf(map[string][]byte{"x.exe": pe})
 	sun := "Subject: x\nMIME-Version: 1.0\nContent-Type: X-sun-attachment\n\n----------\nX-Sun-Data-Type: text\nX-Sun-Content-Lines: 1\n\nhello\n----------\nX-Sun-Data-Type: default\nX-Sun-Data-Name: evil.js\nX-Sun-Content-Lines: 1\n\nx\n"
 	for _, tt := range []struct{ name, in, want, why string }{
+		// What only Macs unpack.
+		{"a file in AppleSingle", multipart(text, in64("Content-Type: application/applefile; name=x", append([]byte("\x00\x05\x16\x00\x00\x02\x00\x00"), pe...))), "tagged", "AppleSingle"},
+		{"a file in MacBinary", multipart(text, in64("Content-Type: application/x-macbinary; name=x", append(make([]byte, 128), pe...))), "tagged", "MacBinary"},
+		{"a script by its type", multipart(text, "Content-Type: text/javascript\nContent-Disposition: attachment\n\nx\n"), "replaced", "its type"},
+		{"what a Mac runs by its place", multipart(text, file+"filename=invoice.inetloc\n\nx\n"), "replaced", ".inetloc"},
 		// Messages in archives.
 		{"a message in a zip", multipart(text, attached("fwd.zip", zipOf(map[string][]byte{"fwd.eml": mail}))), "replaced", ".exe"},
 		{"a message in a zip, of another name", multipart(text, attached("fwd.zip", zipOf(map[string][]byte{"fwd.dat": mail}))), "replaced", ".exe"},

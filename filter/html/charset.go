@@ -170,8 +170,9 @@ var byteOrderMarks = []struct {
 }
 
 // readings returns the ways to read a text that begins with head and is said to
-// be in charset. The first is the likeliest, and none comes twice.
-func readings(head []byte, charset string) []reading {
+// be in charset, and by other labels in one of also. The first is the likeliest, and
+// none comes twice.
+func readings(head []byte, charset string, also ...string) []reading {
 	var ways []reading
 	add := func(rs ...reading) {
 		for _, r := range rs {
@@ -187,6 +188,10 @@ func readings(head []byte, charset string) []reading {
 	}
 	labelled, asBytes := charsetReadings(plainCharset(charset))
 	add(labelled...)
+	for _, name := range also {
+		ways, _ := charsetReadings(plainCharset(name))
+		add(ways...)
+	}
 	// XML 1.0 appendix F, and readers that guess.
 	for _, lt := range []struct {
 		bytes string

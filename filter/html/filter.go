@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -196,7 +197,8 @@ func partName(i int, p *message.Part) string {
 // options returns how a part is read; ok is unset for one that is no HTML.
 func (f *cleaner) options(ctx context.Context, p *message.Part) (o Options, ok bool, err error) {
 	kind := p.MediaType()
-	if kind == "text/plain" && len(p.Names()) == 0 {
+	types, charsets := otherTypes(p)
+	if kind == "text/plain" && len(types) == 0 && len(p.Names()) == 0 {
 		return o, false, nil
 	}
 	head := make([]byte, 512)
@@ -209,7 +211,7 @@ func (f *cleaner) options(ctx context.Context, p *message.Part) (o Options, ok b
 		names = append(names, name.Value)
 	}
 	xml := isXMLType(kind, names)
-	if !IsHTML(head[:n], kind, names) {
+	if !IsHTML(head[:n], kind, names) && len(types) == 0 {
 		if !xml {
 			return o, false, nil
 		}
@@ -218,12 +220,43 @@ func (f *cleaner) options(ctx context.Context, p *message.Part) (o Options, ok b
 		}
 	}
 	o = f.Remove
-	o.XML = xml
+	o.XML, o.also = xml, charsets
 	if _, told := p.Param("charset"); told {
 		o.Charset = p.Charset()
 	}
 	return o, true, nil
 }
+
+// otherTypes returns the media types of HTML that a part's Content-Type fields name
+// besides the one that counts, and all charsets in them: readers take the first of
+// several fields or the last, and stop at other characters.
+func otherTypes(p *message.Part) (types, charsets []string) {
+	fields := 0
+	for _, f := range p.Header {
+		if !f.Is("Content-Type") {
+			continue
+		}
+		if fields++; fields > 20 {
+			break
+		}
+		text := strings.ToLower(f.Text(true))
+		text = text[:min(len(text), 4096)]
+		for _, kind := range htmlTypeWords.FindAllString(text, 5) {
+			if kind != p.MediaType() {
+				types = append(types, kind)
+			}
+		}
+		for _, m := range charsetWords.FindAllStringSubmatch(text, 5) {
+			charsets = append(charsets, m[1])
+		}
+	}
+	return types, charsets
+}
+
+var (
+	htmlTypeWords = regexp.MustCompile(`\b(text|application|image)/(html|x-html|xhtml|xhtml\+xml|svg|svg\+xml)\b`)
+	charsetWords  = regexp.MustCompile(`charset[ \t]*=[ \t]*["']?[ \t]*([a-z0-9_.:+-]+)`)
+)
 
 // String lists what was removed, in a line.
 func (r Report) String() string {

@@ -165,6 +165,32 @@ func TestSealedParts(t *testing.T) {
 	}
 }
 
+// Readers disagree on which of several types and charsets counts.
+func TestTypesThatReadersTakeDifferently(t *testing.T) {
+	const page, utf7 = "<p>x</p><script>evil()</script>\n", "<p>x</p>+ADw-script+AD4-evil()+ADw-/script+AD4-\n"
+	for _, tt := range []struct {
+		in   string
+		gone bool
+	}{
+		{"Content-Type: text/plain\nContent-Type: text/html\n\n" + page, true},
+		{"Content-Type: text/html\nContent-Type: text/plain\n\n" + page, true},
+		{"Content-Type: text/html, text/plain\n\n" + page, true},
+		{"Content-Type: text/html/x\n\n" + page, true},
+		{"Content-Type: ;TEXT/HTML\n\n" + page, true},
+		{"Content-Type: text/html; charset=us-ascii; charset=utf-7\n\n" + utf7, true},
+		{"Content-Type: text/html\nContent-Type: text/html; charset=\"UTF-7\"\n\n" + utf7, true},
+		{"Content-Type: text/html; charset=us-ascii\n\n" + utf7, false},
+		{"Content-Type: text/plain; charset=us-ascii\n\n" + page, false},
+		{"Content-Type: text/plain\nContent-Type: text/csv\n\n" + page, false},
+	} {
+		chain := &filter.Chain{Steps: []filter.Step{{Filter: newFilter(t, html.FilterOptions{DropOriginals: true})}}, Explain: func(*filter.Explanation) {}}
+		r := miltertest.New(t, &milter.Server{New: chain.Hooks}).Send(t, miltertest.Mail{Text: crlf(tt.in)})
+		if got := !strings.Contains(r.Raw(), "evil()"); got != tt.gone {
+			t.Errorf("%q: removed %v, want %v", tt.in, got, tt.gone)
+		}
+	}
+}
+
 func TestOptionsThatAreNotRight(t *testing.T) {
 	for want, o := range map[string]html.FilterOptions{
 		"Tag: byte ' ' in header name": {Tag: "bad name:"},

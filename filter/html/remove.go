@@ -46,6 +46,8 @@ type Options struct {
 	// at a time; Remove closes them. nil means that they keep 1 MiB in memory, and the
 	// rest in a file in [os.TempDir].
 	Spool func() *message.Spool
+
+	also []string // other charsets the text is labelled with
 }
 
 func (o Options) withDefaults() Options {
@@ -154,7 +156,7 @@ func Remove(ctx context.Context, w io.Writer, r io.Reader, o Options) (Report, e
 	if err != nil && err != io.EOF {
 		return Report{}, fmt.Errorf("html: read: %w", err)
 	}
-	ways := readings(head, o.Charset)
+	ways := readings(head, o.Charset, o.also...)
 	out := bufio.NewWriter(w)
 	var rep Report
 	if len(ways) == 1 && ways[0].isBytes() {

@@ -34,7 +34,7 @@ func TestWordsAreThoseOfTheExpressions(t *testing.T) {
 			for _, pad := range []int{0, 32<<10 - len(in)/2} { // across the end of a piece
 				text := append(bytes.Repeat([]byte{'.'}, pad), in...)
 				got, err := tt.w.in(iotest.DataErrReader(bytes.NewReader(text)))
-				if want := tt.re.Match(text); err != nil || got != want {
+				if want := tt.re.Match(text[max(pad-1, 0):]); err != nil || got != want {
 					rt.Errorf("%s, %q behind %d bytes: %v, %v, want %v", tt.name, in, pad, got, err, want)
 				}
 			}
