@@ -6,12 +6,12 @@
 #   DESTDIR   put before all paths; user and folders for state are not made then
 #   OUT       out, where make generated has put what is installed
 #   BINARY    the program, OUT/gomilter
-#   ZSH       the folder for zsh's completion, below PREFIX
+#   ZSHDIR    the folder for completions of zsh, below PREFIX
 #   PURGE     not empty: uninstall takes configuration, state, logs and the user, too
 set -eu
 cd "$(dirname "$0")/.."
 PREFIX=${PREFIX:-/usr/local} DESTDIR=${DESTDIR:-} OUT=${OUT:-out} PURGE=${PURGE:-}
-BINARY=${BINARY:-$OUT/gomilter} ZSH=${ZSH:-share/zsh/site-functions}
+BINARY=${BINARY:-$OUT/gomilter} ZSHDIR=${ZSHDIR:-share/zsh/site-functions}
 
 # Each file: its mode, where it is, and where it goes.
 files() {
@@ -21,7 +21,7 @@ files() {
 644 $OUT/gomilter.8.gz $PREFIX/share/man/man8/gomilter.8.gz
 644 $OUT/gomilter.toml.5.gz $PREFIX/share/man/man5/gomilter.toml.5.gz
 644 $OUT/gomilter.bash $PREFIX/share/bash-completion/completions/gomilter
-644 $OUT/_gomilter $PREFIX/$ZSH/_gomilter
+644 $OUT/_gomilter $PREFIX/$ZSHDIR/_gomilter
 644 $OUT/gomilter.fish $PREFIX/share/fish/vendor_completions.d/gomilter.fish
 644 packaging/systemd/gomilter.service $PREFIX/lib/systemd/system/gomilter.service
 644 packaging/systemd/sysusers.conf $PREFIX/lib/sysusers.d/gomilter.conf

@@ -21,7 +21,7 @@ for ARCH in ${ARCHS:-amd64 arm64}; do
 		deb) zsh=share/zsh/vendor-completions ;;
 		*) zsh=share/zsh/site-functions ;;
 		esac
-		DESTDIR=$ROOT PREFIX=/usr BINARY=$OUT/$ARCH/gomilter ZSH=$zsh packaging/install.sh install
+		DESTDIR=$ROOT PREFIX=/usr BINARY=$OUT/$ARCH/gomilter ZSHDIR=$zsh packaging/install.sh install
 		chmod -R u=rwX,go=rX "$ROOT"
 		find "$ROOT" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 		out/tools/nfpm package --config packaging/nfpm.yaml --packager "$format" --target "$OUT"

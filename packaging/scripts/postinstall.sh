@@ -5,4 +5,4 @@ set -e
 [ -d /run/systemd/system ] || exit 0
 systemctl daemon-reload
 # A daemon that runs goes on as the new version.
-systemctl try-restart gomilter.service
+systemctl try-restart gomilter.service || echo "gomilter does not start: see systemctl status gomilter" >&2
