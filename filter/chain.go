@@ -183,8 +183,9 @@ const (
 
 // A plan is what follows from the steps for every connection.
 type plan struct {
-	steps  []*Step // those that are asked
-	pass   *Step   // Chain.Pass, nil for none
+	steps  []*Step         // those that are asked
+	mime   message.Options // Chain.MIME, its files in Chain.Dir unless it says otherwise
+	pass   *Step           // Chain.Pass, nil for none
 	hooks  struct{ connect, helo, mail, rcpt, data, message bool }
 	last   [milter.StageEnd + 1]*Step // the last one that decides, by stage
 	header bool

@@ -66,7 +66,7 @@ func (v *conversation) begin() {
 	v.m = &mail{chain: v.chain, class: v.conn.class(&v.chain.Network), macros: make(map[string]string), facts: new(facts)}
 	maps.Copy(v.m.macros, v.macros)
 	v.m.now = &v.m.received
-	v.m.received.options = &v.chain.MIME
+	v.m.received.options = &v.chain.plan.mime
 	v.m.expl = v.newExplanation()
 }
 

@@ -91,11 +91,21 @@ func newOutcome(s *Step, st milter.Stage) *Outcome {
 }
 
 func (o *Outcome) note(why string) {
-	if o.Why != "" {
-		o.Why += "; "
+	switch {
+	case len(o.Why) >= maxWhy: // it ends with the mark
+	case o.Why == "":
+		o.Why = why
+	default:
+		o.Why += "; " + why
 	}
-	o.Why += why
+	if len(o.Why) > maxWhy {
+		const mark = " ..."
+		o.Why = strings.ToValidUTF8(o.Why[:maxWhy-len(mark)], "") + mark
+	}
 }
+
+// maxWhy bounds what is told of why a filter decided as it did.
+const maxWhy = 16 << 10
 
 // done returns what may be told of the hook.
 func (o *Outcome) done() Outcome {

@@ -13,10 +13,4 @@ func (t *Transaction) FreeSpool(s *message.Spool) error { return t.m.chain.putSp
 
 // MIME returns the limits under which the chain reads messages, for those that come as
 // files in this one: Chain.MIME, and Chain.Dir where that names no folder.
-func (t *Transaction) MIME() message.Options {
-	o := t.m.chain.MIME
-	if o.Dir == "" {
-		o.Dir = t.m.chain.Dir
-	}
-	return o
-}
+func (t *Transaction) MIME() message.Options { return t.m.chain.plan.mime }
