@@ -1,16 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"text/template"
 
-	"github.com/gomilter/gomilter/internal/wire"
+	"github.com/gomilter/gomilter/daemon/config"
+	"github.com/gomilter/gomilter/internal/doctor"
 )
 
 type configCmd struct {
@@ -29,7 +30,7 @@ type attachFlags struct {
 
 type configSendmailCmd struct {
 	attachFlags
-	Name string `default:"gomilter" help:"The milter's name in Sendmail's configuration and log."`
+	Name string `help:"The milter's name in Sendmail's configuration and log (default: that of the listener; with --socket, gomilter)."`
 }
 
 type configPostfixCmd struct {
@@ -37,17 +38,43 @@ type configPostfixCmd struct {
 	QueueDirectory string `default:"/var/spool/postfix" placeholder:"DIR" help:"Postfix's queue_directory (default: ${default})."`
 }
 
-// socket returns the socket in its own notation and as an MTA reaches it.
-func (c *attachFlags) socket() (given string, ep endpoint, err error) {
-	if given = c.Socket; given == "" {
-		l, err := c.one()
-		if err != nil {
-			return "", ep, err
+// An attachment is what an MTA is told of.
+type attachment struct {
+	name       string // of the milter
+	given      string // the socket, in its own notation
+	ep         doctor.Endpoint
+	chain      string // as the configuration has it
+	group      string
+	submission bool
+	others     bool // other listeners are attached, too
+}
+
+// attachment returns what is to be attached.
+func (c *attachFlags) attachment() (a attachment, err error) {
+	a = attachment{name: "gomilter", given: c.Socket, chain: `["attachments", "html"] # or whatever filters it has`}
+	if c.Socket == "" {
+		var l *config.Listener
+		if l, a.others, err = c.one(); err != nil {
+			return a, err
 		}
-		given = l.Socket
+		a.name, a.given, a.group, a.submission = milterName(l.Name), l.Socket, l.Group, l.Submission
+		quoted := make([]string, len(l.Filters))
+		for i, f := range l.Filters {
+			quoted[i] = strconv.Quote(f)
+		}
+		a.chain = "[" + strings.Join(quoted, ", ") + "]"
 	}
-	ep, err = parseEndpoint(given)
-	return given, ep, exit(exitUsage, err)
+	a.ep, err = doctor.ParseEndpoint(a.given)
+	return a, exit(exitUsage, err)
+}
+
+// milterName returns what Sendmail is to call the milter of a listener: its names begin with a
+// letter.
+func milterName(listener string) string {
+	if nameRE.MatchString(listener) {
+		return listener
+	}
+	return "gomilter" + strings.TrimLeft("-"+listener, "-_")
 }
 
 // write writes the whole text, or its lines.
@@ -63,102 +90,65 @@ func (c *attachFlags) write(w io.Writer, text *template.Template, facts map[stri
 var nameRE = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]*$`)
 
 func (c *configSendmailCmd) Run(std stdio) error {
-	if !nameRE.MatchString(c.Name) {
+	if c.Name != "" && !nameRE.MatchString(c.Name) {
 		return exitf(exitUsage, "--name %q: Sendmail takes letters, digits, - and _", c.Name)
 	}
-	given, ep, err := c.socket()
+	a, err := c.attachment()
 	if err != nil {
 		return err
 	}
-	spec := "local:" + ep.path
-	switch {
-	case ep.inet6:
-		spec = fmt.Sprintf("inet6:%s@%s", ep.port, ep.host)
-	case ep.path == "":
-		spec = fmt.Sprintf("inet:%s@%s", ep.port, ep.host)
-	}
+	spec := a.ep.Sendmail()
 	if strings.ContainsAny(spec, ",'` ") {
-		return exitf(exitUsage, "socket %q: Sendmail's configuration has no way to write a comma, quote or blank in it", given)
+		return exitf(exitUsage, "socket %q: Sendmail's configuration has no way to write a comma, quote or blank in it", a.given)
 	}
 	return c.write(std.out, sendmailText, map[string]any{
-		"Name": c.Name, "Spec": spec, "Path": ep.path, "Dir": filepath.Dir(ep.path), "Given": given,
+		"Name": cmp.Or(c.Name, a.name), "Spec": spec, "Path": a.ep.Path, "Dir": filepath.Dir(a.ep.Path), "Given": a.given, "Chain": a.chain, "Submission": a.submission,
 	})
 }
 
 func (c *configPostfixCmd) Run(std stdio) error {
-	given, ep, err := c.socket()
+	a, err := c.attachment()
 	if err != nil {
 		return err
 	}
-	facts := map[string]any{"Path": ep.path, "Queue": c.QueueDirectory, "Given": given}
-	switch {
-	case ep.path != "":
-		facts["Spec"] = "unix:" + ep.path
+	facts := map[string]any{"Path": a.ep.Path, "Queue": c.QueueDirectory, "Given": a.given, "Chain": a.chain, "Group": cmp.Or(a.group, "postfix"),
+		"Spec": a.ep.Postfix(c.QueueDirectory), "Inet6": strings.Contains(a.ep.Host, ":"), "Submission": a.submission, "Others": a.others}
+	if a.ep.Path != "" {
 		// smtpd works in the queue directory, and mostly cannot see beyond it.
-		if rel, err := filepath.Rel(c.QueueDirectory, ep.path); err == nil && filepath.IsLocal(rel) {
-			facts["Spec"], facts["Inside"] = "unix:"+rel, true
+		if facts["Spec"] != "unix:"+a.ep.Path {
+			facts["Inside"] = true
 		} else {
-			facts["Better"] = filepath.Join(c.QueueDirectory, "gomilter", filepath.Base(ep.path))
+			facts["Better"] = filepath.Join(c.QueueDirectory, "gomilter", filepath.Base(a.ep.Path))
 		}
-	case strings.Contains(ep.host, ":"):
-		facts["Spec"], facts["Inet6"] = fmt.Sprintf("inet:[%s]:%s", ep.host, ep.port), true
-	default:
-		facts["Spec"] = fmt.Sprintf("inet:%s:%s", ep.host, ep.port)
 	}
 	if strings.ContainsAny(facts["Spec"].(string), ", {}$") {
-		return exitf(exitUsage, "socket %q: Postfix's configuration has no way to write a comma, brace, dollar or blank in it", given)
+		return exitf(exitUsage, "socket %q: Postfix's configuration has no way to write a comma, brace, dollar or blank in it", a.given)
 	}
 	return c.write(std.out, postfixText, facts)
-}
-
-// An endpoint is what an MTA connects to: a path, or a host and a port.
-type endpoint struct {
-	path, host, port string
-	inet6            bool
-}
-
-func parseEndpoint(spec string) (endpoint, error) {
-	network, address, err := wire.ParseAddr(spec)
-	if err != nil {
-		return endpoint{}, err
-	}
-	switch network {
-	case "fd":
-		return endpoint{}, fmt.Errorf("socket %q: an MTA needs the socket's own name, not a descriptor of the milter", spec)
-	case "unix":
-		if !filepath.IsAbs(address) {
-			return endpoint{}, fmt.Errorf("socket %q: an MTA needs the path from the root on", spec)
-		}
-		return endpoint{path: filepath.Clean(address)}, nil
-	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return endpoint{}, fmt.Errorf("socket %q: %w", spec, err)
-	}
-	a, err := netip.ParseAddr(host)
-	ep := endpoint{host: host, port: port, inet6: network == "tcp6" || err == nil && a.Is6()}
-	if host == "" || err == nil && a.IsUnspecified() { // it listens everywhere: the MTA takes the short way
-		ep.host = "127.0.0.1"
-		if ep.inet6 {
-			ep.host = "::1"
-		}
-	}
-	return ep, nil
 }
 
 var sendmailText = template.Must(template.New("sendmail").Parse(`# Attach {{.Name}} at {{.Given}} to Sendmail.
 
 ## sendmail.mc, above the first MAILER line:
 
-INPUT_MAIL_FILTER(` + "`{{.Name}}', `S={{.Spec}}, F=T, T=C:5m;S:20s;R:5m;E:5m'" + `)
+{{if .Submission}}MAIL_FILTER{{else}}INPUT_MAIL_FILTER{{end}}(` + "`{{.Name}}', `S={{.Spec}}, F=T, T=C:5m;S:20s;R:5m;E:5m'" + `)
+{{- if .Submission}}
+FEATURE(` + "`no_default_msa'" + `)
+DAEMON_OPTIONS(` + "`Name=MSA, Port=587, M=Ea, InputMailFilters={{.Name}}'" + `)
+
+Users submit mail to port 587 and, by TLS, 465: each DAEMON_OPTIONS line of such a port gets this InputMailFilters,
+in place of the line above where there is one. InputMailFilters of all others stays without it.
+{{- end}}
 
 Then make a sendmail.cf of it and restart, on Debian: sendmailconfig
 elsewhere: make -C /etc/mail && systemctl restart sendmail
 
 ## Or the same in sendmail.cf:
 
-{{block "lines" .}}O InputMailFilters={{.Name}}
-X{{.Name}}, S={{.Spec}}, F=T, T=C:5m;S:20s;R:5m;E:5m
+{{block "lines" .}}{{if .Submission}}# and InputMailFilters={{.Name}} at the end of each O DaemonPortOptions line of port 587 or 465, as in
+# O DaemonPortOptions=Name=MSA, Port=587, M=Ea, InputMailFilters={{.Name}}
+{{else}}O InputMailFilters={{.Name}}
+{{end}}X{{.Name}}, S={{.Spec}}, F=T, T=C:5m;S:20s;R:5m;E:5m
 O Milter.macros.connect=j, _, {daemon_name}, {if_name}, {if_addr}
 O Milter.macros.helo={tls_version}, {cipher}, {cipher_bits}, {cert_subject}, {cert_issuer}
 O Milter.macros.envfrom=i, {auth_type}, {auth_authen}, {auth_ssf}, {auth_author}, {mail_mailer}, {mail_host}, {mail_addr}
@@ -167,12 +157,16 @@ O Milter.macros.eom={msg_id}
 {{end}}
 The Milter.macros lines are those of every sendmail.cf that was made with a filter; without any, milters get
 no queue id and no user. A sendmail.cf that is made of a sendmail.mc loses lines that stand in it alone.
-Where InputMailFilters names others already, add {{.Name}} behind them: O InputMailFilters=other,{{.Name}}
-## gomilter.toml:
+{{if .Submission}}Where InputMailFilters of a line names others already, add {{.Name}} behind them: InputMailFilters=other;{{.Name}}
+{{else}}Where InputMailFilters names others already, add {{.Name}} behind them: O InputMailFilters=other,{{.Name}}
+{{end}}## gomilter.toml:
 
 [[listener]]
 socket = "{{.Given}}"
-chain = ["attachments", "html"] # or whatever filters it has
+{{- if .Submission}}
+submission = true
+{{- end}}
+chain = {{.Chain}}
 {{- if .Path}}
 
 ## The socket
@@ -207,17 +201,33 @@ gomilter mta --socket {{.Given}} --profile sendmail --from me@example.com --rcpt
 
 var postfixText = template.Must(template.New("postfix").Parse(`# Attach gomilter at {{.Given}} to Postfix.
 
-## main.cf:
+{{if .Submission}}## master.cf, below each service that users submit mail to (submission, submissions or smtps):
 
-{{block "lines" .}}smtpd_milters = {{.Spec}}
+  -o smtpd_milters={{.Spec}}
+
+or, for those there are:
+
+postconf -P submission/inet/smtpd_milters={{.Spec}}
+postconf -P submissions/inet/smtpd_milters={{.Spec}}
+
+## main.cf, unless it has them already:
+{{else}}## main.cf:
+{{end}}
+{{block "lines" .}}{{if .Submission}}# and in master.cf, below each service that users submit mail to:
+#  -o smtpd_milters={{.Spec}}
+{{else}}smtpd_milters = {{.Spec}}
 non_smtpd_milters = $smtpd_milters
-milter_default_action = tempfail
+{{end}}milter_default_action = tempfail
 milter_protocol = 6
 milter_connect_timeout = 30s
 milter_command_timeout = 30s
 milter_content_timeout = 300s
 {{end}}
-Where smtpd_milters names others already, add this one behind them, with a comma between.
+Where smtpd_milters names others already, add this one behind them, with a comma between{{if .Submission}}, and braces
+around the option: -o { smtpd_milters=inet:127.0.0.1:1, {{.Spec}} }{{end}}.
+{{- if and .Others (not .Submission)}}
+Services with -o smtpd_milters= of their own in master.cf ask that list alone.
+{{- end}}
 Then: postfix check && postfix reload
 {{- if .Inet6}}
 Postfix uses IPv6 only with inet_protocols = all.
@@ -227,10 +237,13 @@ Postfix uses IPv6 only with inet_protocols = all.
 
 [[listener]]
 socket = "{{.Given}}"
-{{- if .Path}}
-group = "postfix"
+{{- if .Submission}}
+submission = true
 {{- end}}
-chain = ["attachments", "html"] # or whatever filters it has
+{{- if .Path}}
+group = "{{.Group}}"
+{{- end}}
+chain = {{.Chain}}
 {{- if .Inside}}
 
 ## The socket
@@ -254,9 +267,11 @@ The user postfix must be able to write to the socket, whose mode is 0660: hence 
 
 ## What the lines mean
 
-smtpd_milters            mail that comes by SMTP
+smtpd_milters            mail that comes by SMTP{{if .Submission}}; behind -o, by this service{{end}}
+{{- if not .Submission}}
 non_smtpd_milters        mail submitted on this machine with the sendmail command; leave the line out to
                          spare it. A filter cannot refuse a single recipient there, and own bounces pass unseen.
+{{- end}}
 milter_default_action    gomilter gone, slow or broken: clients are told "451 4.7.1 Service unavailable - try again
                          later". Set it: newer versions of Postfix default to "shutdown", which drops the client.
                          "accept" would let mail pass unfiltered. It holds for all milters; for this one alone write
@@ -271,7 +286,7 @@ usually for some days. Mail submitted on this machine waits in the maildrop queu
 
 ## Undo
 
-Take the lines out again (postconf -X smtpd_milters non_smtpd_milters milter_default_action, where nothing else
+Take the lines out again ({{if .Submission}}postconf -PX submission/inet/smtpd_milters{{else}}postconf -X smtpd_milters non_smtpd_milters milter_default_action{{end}}, where nothing else
 needs them), postfix reload, and only then stop gomilter.
 
 ## Try it first, without Postfix

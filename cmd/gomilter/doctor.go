@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gomilter/gomilter/daemon/config"
 	"github.com/gomilter/gomilter/internal/doctor"
 	"github.com/gomilter/gomilter/internal/wire"
 )
@@ -25,7 +27,8 @@ type doctorCmd struct {
 func (*doctorCmd) Help() string {
 	return "It reads the MTA's real configuration, changes nothing, and prints each fault with the line to paste or the command to run. " +
 		"Run it as root: other users do not see all that the MTA sees. Where the milter listens, and how long it takes, " +
-		"comes from its configuration unless flags say so.\n\n" +
+		"comes from its configuration unless flags say so. Each listener is looked for where it should be asked: one with submission = true " +
+		"by the services that users submit mail to (submission, submissions, smtps, ports 587 and 465), the others everywhere else.\n\n" +
 		"Exit codes: 0 there is no error, at most warnings and notes; 78 there are errors; " +
 		"69 the MTA is not installed or its configuration cannot be read; 77 it may not be read; 64 a flag is wrong."
 }
@@ -53,7 +56,7 @@ type doctorSendmailCmd struct {
 	doctorFlags
 	CF       string `name:"cf" default:"/etc/mail/sendmail.cf" placeholder:"FILE" help:"Sendmail's configuration (default: ${default})."`
 	Sendmail string `placeholder:"PATH" help:"The program sendmail (default: it is looked for)."`
-	Name     string `default:"gomilter" help:"The milter's name in Sendmail's configuration, where it has none yet."`
+	Name     string `help:"The milter's name in Sendmail's configuration, where it has none yet (default: that of the listener; with --socket, gomilter)."`
 }
 
 // Help is shown below the flags.
@@ -72,7 +75,7 @@ func (c *doctorPostfixCmd) Run(std stdio) error {
 }
 
 func (c *doctorSendmailCmd) Run(std stdio) error {
-	if !nameRE.MatchString(c.Name) {
+	if c.Name != "" && !nameRE.MatchString(c.Name) {
 		return exitf(exitUsage, "--name %q: Sendmail takes letters, digits, - and _", c.Name)
 	}
 	f, err := c.filter()
@@ -85,15 +88,18 @@ func (c *doctorSendmailCmd) Run(std stdio) error {
 
 // filter makes of the configuration and the flags what doctor is told of our side.
 func (c *doctorFlags) filter() (doctor.Filter, error) {
-	f := doctor.Filter{Sockets: c.Socket}
+	var f doctor.Filter
+	for _, spec := range c.Socket {
+		f.Listeners = append(f.Listeners, doctor.Listener{Socket: spec})
+	}
 	if len(c.Socket) == 0 {
 		if err := c.configured(&f); err != nil {
 			return f, err
 		}
 	}
-	f.User, f.Group = cmp.Or(c.User, f.User), cmp.Or(c.Group, f.Group)
-	for _, spec := range f.Sockets {
-		if _, err := parseEndpoint(spec); err != nil {
+	f.User = cmp.Or(c.User, f.User)
+	for _, l := range f.Listeners {
+		if _, err := doctor.ParseEndpoint(l.Socket); err != nil {
 			return f, exit(exitUsage, err)
 		}
 	}
@@ -109,7 +115,12 @@ func (c *doctorFlags) filter() (doctor.Filter, error) {
 		if err != nil {
 			return f, exitf(exitUsage, "--mode %q is no mode such as 0660", c.Mode)
 		}
-		f.Mode = fs.FileMode(n)
+		for i := range f.Listeners {
+			f.Listeners[i].Mode = fs.FileMode(n)
+		}
+	}
+	for i := range f.Listeners {
+		f.Listeners[i].Group = cmp.Or(c.Group, f.Listeners[i].Group)
 	}
 	f.Macros = doctor.DefaultMacros()
 	return f, exit(exitUsage, c.addMacros(f.Macros))
@@ -121,9 +132,16 @@ func (c *doctorFlags) configured(f *doctor.Filter) error {
 	if err != nil {
 		return err
 	}
-	f.User, f.Group, f.Mode = cfg.User, list[0].Group, list[0].Mode
-	for _, l := range list {
-		f.Sockets = append(f.Sockets, l.Socket)
+	f.User = cfg.User
+	for _, l := range cfg.Listeners {
+		aside := !slices.ContainsFunc(list, func(x config.Listener) bool { return x.Name == l.Name })
+		if network, _, _ := wire.ParseAddr(l.Socket); aside && network == "fd" {
+			continue
+		}
+		f.Listeners = append(f.Listeners, doctor.Listener{Name: milterName(l.Name), Socket: l.Socket, Submission: l.Submission, Aside: aside, Group: l.Group, Mode: l.Mode})
+		if aside {
+			continue
+		}
 		t := l.Timeouts
 		if t.Stage < 0 { // none: the filters have a time all the same
 			t.Stage = t.FiltersStage
@@ -136,12 +154,6 @@ func (c *doctorFlags) configured(f *doctor.Filter) error {
 		}
 		f.StageTimeout, f.EndTimeout = max(f.StageTimeout, t.Stage), max(f.EndTimeout, t.End)
 		f.ProgressInterval = max(f.ProgressInterval, t.Progress)
-		if l.Group != f.Group {
-			f.Group = ""
-		}
-		if l.Mode != f.Mode {
-			f.Mode = 0
-		}
 	}
 	return nil
 }

@@ -33,16 +33,16 @@ func (f *listenerFlags) listeners() ([]config.Listener, *config.Config, error) {
 	return nil, nil, exitf(exitUsage, "--listener %q: the configuration has %s", f.Listener, listenerNames(cfg.Listeners))
 }
 
-// one returns the one that is named, or the only one.
-func (f *listenerFlags) one() (*config.Listener, error) {
-	list, _, err := f.listeners()
+// one returns the one that is named, or the only one, and whether there are others.
+func (f *listenerFlags) one() (l *config.Listener, others bool, err error) {
+	list, cfg, err := f.listeners()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if len(list) > 1 {
-		return nil, exitf(exitUsage, "the configuration has several listeners; name one with --listener: %s", listenerNames(list))
+		return nil, false, exitf(exitUsage, "the configuration has several listeners; name one with --listener: %s", listenerNames(list))
 	}
-	return &list[0], nil
+	return &list[0], len(cfg.Listeners) > 1, nil
 }
 
 func listenerNames(list []config.Listener) string {

@@ -23,7 +23,7 @@ func ExamplePostfix() {
 	macros[wire.StageConnect] = append(macros[wire.StageConnect], "{client_addr}")
 	findings, err := doctor.Postfix(context.Background(),
 		doctor.PostfixOptions{ConfigDir: "/etc/postfix", Postconf: "/nonexistent/postconf"},
-		doctor.Filter{Sockets: []string{"unix:/var/spool/postfix/gomilter/gomilter.sock"}, Macros: macros})
+		doctor.Filter{Listeners: []doctor.Listener{{Socket: "unix:/var/spool/postfix/gomilter/gomilter.sock"}}, Macros: macros})
 	if err != nil {
 		fmt.Println("nothing can be found out:", err)
 		return
@@ -35,7 +35,7 @@ func ExamplePostfix() {
 func ExampleSendmail() {
 	findings, err := doctor.Sendmail(context.Background(),
 		doctor.SendmailOptions{CF: "/etc/mail/sendmail.cf", Sendmail: "/nonexistent/sendmail"},
-		doctor.Filter{Sockets: []string{"unix:/run/gomilter/gomilter.sock"}, Group: "smmsp", Mode: 0o660})
+		doctor.Filter{Listeners: []doctor.Listener{{Socket: "unix:/run/gomilter/gomilter.sock", Group: "smmsp", Mode: 0o660}}})
 	if err != nil {
 		fmt.Println("nothing can be found out:", err)
 		return
@@ -59,4 +59,18 @@ func ExampleSeverity() {
 	}
 	fmt.Println(worst)
 	// Output: error
+}
+
+func ExampleParseEndpoint() {
+	var ep doctor.Endpoint
+	for _, spec := range []string{"unix:/var/spool/postfix/gomilter/g.sock", "inet6:8891"} {
+		ep, _ = doctor.ParseEndpoint(spec)
+		fmt.Println(ep.Postfix("/var/spool/postfix"), "or", ep.Sendmail())
+	}
+	_, err := doctor.ParseEndpoint("fd://3")
+	fmt.Println(err)
+	// Output:
+	// unix:gomilter/g.sock or local:/var/spool/postfix/gomilter/g.sock
+	// inet:[::1]:8891 or inet6:8891@::1
+	// socket "fd://3": an MTA needs the socket's own name, not a descriptor of the milter
 }

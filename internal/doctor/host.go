@@ -211,6 +211,18 @@ func (l *limitedWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// fromRoot returns a path from the root on. "" stays.
+func fromRoot(path string) (string, error) {
+	if path == "" || filepath.IsAbs(path) {
+		return path, nil
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("doctor: %w", err)
+	}
+	return abs, nil
+}
+
 // findProgram looks for a program in PATH and where systems put it beside.
 func findProgram(name string, dirs ...string) (string, error) {
 	if p, err := exec.LookPath(name); err == nil {

@@ -152,13 +152,13 @@ func TestVisitsFollowLinks(t *testing.T) {
 }
 
 func TestNotEvenAnAnswer(t *testing.T) {
-	ok := Filter{Sockets: []string{insideSocket}}
-	for _, f := range []Filter{{}, {Sockets: []string{"fd://3"}}, {Sockets: []string{"unix:rel/path"}}, {Sockets: []string{"bogus"}}} {
+	ok := Filter{Listeners: listen(insideSocket)}
+	for _, f := range []Filter{{}, {Listeners: listen("fd://3")}, {Listeners: listen("unix:rel/path")}, {Listeners: listen("bogus")}} {
 		if _, err := Postfix(t.Context(), PostfixOptions{}, f); err == nil || !strings.HasPrefix(err.Error(), "doctor: ") {
-			t.Errorf("Postfix, %q: %v", f.Sockets, err)
+			t.Errorf("Postfix, %+v: %v", f.Listeners, err)
 		}
 		if _, err := Sendmail(t.Context(), SendmailOptions{}, f); err == nil || !strings.HasPrefix(err.Error(), "doctor: ") {
-			t.Errorf("Sendmail, %q: %v", f.Sockets, err)
+			t.Errorf("Sendmail, %+v: %v", f.Listeners, err)
 		}
 	}
 	if _, err := Postfix(t.Context(), PostfixOptions{Postconf: "/nonexistent/postconf"}, ok); !errors.Is(err, fs.ErrNotExist) {

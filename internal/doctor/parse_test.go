@@ -140,7 +140,7 @@ func TestHugeLinesAreBounded(t *testing.T) {
 	huge := strings.Repeat("x", 3<<20)
 	h := newHost()
 	h.files["/etc/mail/sendmail.cf"] += "O InputMailFilters=gomilter," + huge + "\n"
-	got, err := withSendmail(t)(h, Filter{Sockets: []string{"unix:/run/gomilter/g.sock"}})
+	got, err := withSendmail(t)(h, Filter{Listeners: listen("unix:/run/gomilter/g.sock")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestHugeLinesAreBounded(t *testing.T) {
 	}
 	h = newHost()
 	h.params["smtpd_milters"] += ", unix:" + huge
-	if got, err = withPostfix(t)(h, Filter{Sockets: []string{insideSocket}}); err != nil || len(got) == 0 {
+	if got, err = withPostfix(t)(h, Filter{Listeners: listen(insideSocket)}); err != nil || len(got) == 0 {
 		t.Errorf("%v, %v", summary(got), err)
 	}
 	for _, f := range got {
@@ -165,13 +165,13 @@ func TestLongPathsAreBounded(t *testing.T) {
 	h := newHost()
 	h.params["smtpd_milters"] += ", unix:/" + strings.Repeat("x/", 200<<10)
 	h.params["non_smtpd_milters"] = "unix:gomilter/g.sock"
-	if got, err := withPostfix(t)(h, Filter{Sockets: []string{insideSocket}}); err != nil || len(got) != 0 {
+	if got, err := withPostfix(t)(h, Filter{Listeners: listen(insideSocket)}); err != nil || len(got) != 0 {
 		t.Errorf("%v, %v", summary(got), err)
 	}
 }
 
 // fuzzFilter is looked for in whatever the fuzzer makes of a configuration.
-var fuzzFilter = Filter{Sockets: []string{insideSocket, "inet:8891@127.0.0.1"}}
+var fuzzFilter = Filter{Listeners: listen(insideSocket, "inet:8891@127.0.0.1")}
 
 func FuzzPostfix(f *testing.F) {
 	f.Add("unix:gomilter/g.sock, { inet:127.0.0.1:8891, default_action = accept }", "smtp inet n - y - - smtpd -o smtpd_milters=$smtpd_milters")

@@ -195,7 +195,7 @@ func TestRealPostfixIsHealed(t *testing.T) {
 			run("-M '127.0.0.1:10025/inet=127.0.0.1:10025 inet n - n - - smtpd -o content_filter= -o smtpd_milters=unix:" + path + "'")(t)
 		}, "filtered-twice"},
 	}, func() ([]Finding, error) {
-		return Postfix(t.Context(), PostfixOptions{ConfigDir: conf, Postconf: postconf}, Filter{Sockets: []string{spec}})
+		return Postfix(t.Context(), PostfixOptions{ConfigDir: conf, Postconf: postconf}, Filter{Listeners: listen(spec)})
 	})
 
 	// What was mended last is a configuration that filters.
@@ -242,6 +242,6 @@ func TestRealSendmailIsHealed(t *testing.T) {
 			replace("\nXm1", "\n#Xm1")(t)
 		}, "no-filter-line"},
 	}, func() ([]Finding, error) {
-		return Sendmail(t.Context(), SendmailOptions{CF: cf, Sendmail: m.ConfigProgram()}, Filter{Sockets: []string{spec}})
+		return Sendmail(t.Context(), SendmailOptions{CF: cf, Sendmail: m.ConfigProgram()}, Filter{Listeners: listen(spec)})
 	})
 }

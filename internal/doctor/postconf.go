@@ -186,6 +186,17 @@ func (c *postfixConfig) set(s *service, name, value string) []Fix {
 	return []Fix{{File: filepath.Join(c.dir, "main.cf"), Lines: []string{strings.TrimSpace(name + " = " + value)}}}
 }
 
+// setOwn mends a parameter for a service alone.
+func (c *postfixConfig) setOwn(s *service, name, value string) []Fix {
+	own := service{name: s.name, kind: s.kind, options: map[string]string{name: ""}}
+	return c.set(&own, name, value)
+}
+
+// submission reports whether users submit mail by the service.
+func (s *service) submission() bool {
+	return isSubmissionPort(s.name[strings.LastIndexByte(s.name, ':')+1:])
+}
+
 // chrooted reports whether a service runs chrooted in the queue directory. Where
 // master.cf leaves it open, Postfix before 3.0, and a later one whose
 // compatibility_level is below 1, takes it for a yes.

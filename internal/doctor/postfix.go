@@ -41,6 +41,7 @@ type postfixCheck struct {
 	reinjects map[*service]bool    // services that take mail back
 	asking    map[*service]bool    // services of smtpd that ask one of ours
 	lost      map[*service]Finding // those that do not, and what is said of it
+	inherits  []*service           // those for submission that ask the right one by main.cf
 	out       []Finding
 }
 
@@ -48,6 +49,15 @@ func checkPostfix(ctx context.Context, h host, o PostfixOptions, f Filter) ([]Fi
 	f, endpoints, err := f.withDefaults()
 	if err != nil {
 		return nil, err
+	}
+	// Programs are run in another folder.
+	if o.ConfigDir, err = fromRoot(o.ConfigDir); err != nil {
+		return nil, err
+	}
+	if strings.Contains(o.Postconf, "/") {
+		if o.Postconf, err = fromRoot(o.Postconf); err != nil {
+			return nil, err
+		}
 	}
 	c, err := readPostfix(ctx, h, o)
 	if err != nil {
@@ -124,16 +134,21 @@ func (p *postfixCheck) services() {
 			p.reinjection(s)
 			continue
 		}
-		p.overrides(s)
 		p.list(s, "smtpd_milters")
+		if len(wanted(p.endpoints, s.submission())) == 0 {
+			continue
+		}
+		p.overrides(s)
 		p.exempt(s)
 		p.macros(s)
 	}
 	for _, s := range p.smtpd {
 		if f, ok := p.lost[s]; ok {
 			f.Severity = Error
-			if len(p.asking) > 0 {
-				f.Severity = Warning
+			for other := range p.asking {
+				if other.submission() == s.submission() || !hasSubmission(p.endpoints) {
+					f.Severity = Warning
+				}
 			}
 			p.add(f, s)
 		}
@@ -147,11 +162,25 @@ func (p *postfixCheck) services() {
 		p.list(cleanup, "non_smtpd_milters")
 	}
 	for _, ep := range p.endpoints {
-		if !p.used[ep.spec] && len(p.used) > 0 {
-			p.add(Finding{Severity: Warning, Code: "socket-unused", What: fmt.Sprintf("no service asks the filter at %s", ep.spec),
+		if !p.used[ep.Socket] && !ep.Aside && (len(p.used) > 0 || ep.Submission) && !p.missed(ep) {
+			p.add(Finding{Severity: Warning, Code: "socket-unused", What: fmt.Sprintf("no service asks the filter at %s", ep.Socket),
 				Why: "It listens there for nobody."}, nil)
 		}
 	}
+	p.keepOthers()
+}
+
+// missed reports whether it was told already that a service should ask an endpoint: the first of
+// those it may ask.
+func (p *postfixCheck) missed(ep endpoint) bool {
+	for _, s := range p.smtpd {
+		_, lost := p.lost[s]
+		wrong := slices.ContainsFunc(p.out, func(f Finding) bool { return f.Code == "wrong-listener" && slices.Contains(f.Services, s.id()) })
+		if ours := wanted(p.endpoints, s.submission()); (lost || wrong) && len(ours) > 0 && ours[0].Socket == ep.Socket {
+			return true
+		}
+	}
+	return false
 }
 
 // findReinjection finds the services that take mail back from a content filter.
@@ -244,7 +273,7 @@ func (p *postfixCheck) overrides(s *service) {
 
 // way looks at what lies between a service and the filter.
 func (p *postfixCheck) way(s *service, ep endpoint, how matching) {
-	if ep.path == "" {
+	if ep.Path == "" {
 		p.protocols(s, ep)
 		for _, f := range listens(p.ctx, p.h, ep) {
 			p.add(f, nil)
@@ -256,16 +285,16 @@ func (p *postfixCheck) way(s *service, ep endpoint, how matching) {
 		who = account{name: "root", group: "root", groups: []int{0}}
 	}
 	at := ep
-	at.path = realPath(p.h, ep.path)
+	at.Path = realPath(p.h, ep.Path)
 	root := "/"
 	if p.c.chrooted(s) {
-		if _, ok := below(p.queue, at.path); ok {
+		if _, ok := below(p.queue, at.Path); ok {
 			root = p.queue
 		} else {
 			p.add(Finding{Severity: Error, Code: "chroot",
-				What: fmt.Sprintf("%s runs chrooted in %s and cannot see the socket %s", s.program, p.queue, ep.path),
+				What: fmt.Sprintf("%s runs chrooted in %s and cannot see the socket %s", s.program, p.queue, ep.Path),
 				Why: fmt.Sprintf("It finds no socket there (\"No such file or directory\"). Instead of ending the chroot, gomilter may listen inside: --socket unix:%s.",
-					filepath.Join(p.queue, "gomilter", filepath.Base(ep.path))),
+					filepath.Join(p.queue, "gomilter", filepath.Base(ep.Path))),
 				Fixes: run(p.c.command + " -F " + quote(s.id()+"/chroot=n"))}, s)
 		}
 	}
@@ -282,16 +311,16 @@ func (p *postfixCheck) protocols(s *service, ep endpoint) {
 		return
 	}
 	want := "ipv6"
-	if a, err := netip.ParseAddr(ep.host); err == nil && a.Is4() {
+	if a, err := netip.ParseAddr(ep.Host); err == nil && a.Is4() {
 		want = "ipv4"
-	} else if !ep.inet6 {
+	} else if !ep.Inet6 {
 		return // a name may have addresses of either
 	}
 	if slices.Contains(list, "all") || slices.Contains(list, want) || len(list) == 0 {
 		return
 	}
 	p.add(Finding{Severity: Error, Code: "inet-protocols",
-		What:  fmt.Sprintf("inet_protocols is %s, and the filter listens at %s", strings.Join(list, ", "), ep.spec),
+		What:  fmt.Sprintf("inet_protocols is %s, and the filter listens at %s", strings.Join(list, ", "), ep.Socket),
 		Why:   "Postfix will not connect to an address of the other kind. It must be stopped and started for a change of inet_protocols.",
 		Fixes: p.c.set(s, "inet_protocols", "all")}, s)
 }

@@ -53,7 +53,18 @@ func setNode(path string, change func(*node)) func(*fakeHost) {
 	}
 }
 
-func sockets(specs ...string) func(*Filter) { return func(f *Filter) { f.Sockets = specs } }
+func sockets(specs ...string) func(*Filter) {
+	return func(f *Filter) { f.Listeners = listen(specs...) }
+}
+
+// listen makes listeners of sockets.
+func listen(specs ...string) []Listener {
+	var list []Listener
+	for _, s := range specs {
+		list = append(list, Listener{Socket: s})
+	}
+	return list
+}
 
 func TestPostfixFaults(t *testing.T) {
 	notRooted := func(h *fakeHost) {
@@ -108,9 +119,13 @@ func TestPostfixFaults(t *testing.T) {
 
 		{name: "the socket is missing", fault: func(h *fakeHost) { delete(h.nodes, postfixSock) }, want: []string{"error socket-absent"}, says: `group = "postfix"`},
 		{name: "the socket is missing, and will be closed to Postfix", fault: func(h *fakeHost) { delete(h.nodes, postfixSock) },
-			adapt: func(f *Filter) { f.User, f.Group, f.Mode = "gomilter", "gomilter", 0o660 }, want: []string{"error socket-absent", "error permission"}},
+			adapt: func(f *Filter) {
+				f.User, f.Listeners = "gomilter", []Listener{{Socket: insideSocket, Group: "gomilter", Mode: 0o660}}
+			}, want: []string{"error socket-absent", "error permission"}},
 		{name: "the socket is missing, and will be open", fault: func(h *fakeHost) { delete(h.nodes, postfixSock) },
-			adapt: func(f *Filter) { f.User, f.Group, f.Mode = "gomilter", "postfix", 0o660 }, want: []string{"error socket-absent"}},
+			adapt: func(f *Filter) {
+				f.User, f.Listeners = "gomilter", []Listener{{Socket: insideSocket, Group: "postfix", Mode: 0o660}}
+			}, want: []string{"error socket-absent"}},
 		{name: "it is no socket", fault: setNode(postfixSock, func(n *node) { n.mode = 0o644 }), want: []string{"error socket-absent"}, left: []string{"error socket-absent"}},
 		{name: "nobody listens", fault: func(h *fakeHost) { h.silent[postfixSock] = true }, want: []string{"error nobody-listens"}},
 		{name: "nobody listens at a port", fault: all(setParam("smtpd_milters", "inet:127.0.0.1:8891"), func(h *fakeHost) { h.silent["127.0.0.1:8891"] = true }), adapt: sockets("inet:8891@127.0.0.1"), want: []string{"error nobody-listens"}},
@@ -186,5 +201,5 @@ func TestPostfixFaults(t *testing.T) {
 
 		{name: "a Postfix without milters", fault: setParam("mail_version", "2.2.10"), want: []string{"error version"}, left: []string{"error version"}},
 		{name: "a Postfix that cannot be read", fault: setParam("mail_version", "2.8.1"), want: []string{"warning version"}, left: []string{"warning version"}},
-	}, Filter{Sockets: []string{insideSocket}}, withPostfix(t))
+	}, Filter{Listeners: listen(insideSocket)}, withPostfix(t))
 }

@@ -95,7 +95,7 @@ func realPath(h host, path string) string {
 // the MTA is chrooted in; mta names the MTA in messages. want is what the user
 // needs of the socket, in the bits of "others".
 func reach(ctx context.Context, h host, f Filter, ep endpoint, root string, who account, mta string, want fs.FileMode) []Finding {
-	list, err := visits(h, root, ep.path)
+	list, err := visits(h, root, ep.Path)
 	var out []Finding
 	socketThere := err == nil
 	dirs := list
@@ -105,7 +105,7 @@ func reach(ctx context.Context, h host, f Filter, ep endpoint, root string, who 
 	for i, d := range dirs {
 		if !d.node.mode.IsDir() {
 			return append(out, Finding{Severity: Error, Code: "socket-absent",
-				What: fmt.Sprintf("%s, on the way to the socket %s, is no directory", d.path, ep.path),
+				What: fmt.Sprintf("%s, on the way to the socket %s, is no directory", d.path, ep.Path),
 				Why:  mta + " cannot connect, and treats all mail as its failure policy says."})
 		}
 		if who.may(d.node, 1) {
@@ -123,9 +123,9 @@ func reach(ctx context.Context, h host, f Filter, ep endpoint, root string, who 
 	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return append(out, cannotSee(ep.path, err))
+		return append(out, cannotSee(ep.Path, err))
 	case err != nil:
-		return append(append(out, absent(f, ep, who)...), willReach(h, f, ep, who, mta, want)...)
+		return append(append(out, absent(ep, who)...), willReach(h, f, ep, who, mta, want)...)
 	}
 	sock := list[len(list)-1]
 	if sock.node.mode&fs.ModeSocket == 0 {
@@ -158,15 +158,15 @@ func groupCommands(v visit, who account, perm string) []string {
 }
 
 // absent tells of a socket that does not exist.
-func absent(f Filter, ep endpoint, who account) []Finding {
-	group := f.Group
+func absent(ep endpoint, who account) []Finding {
+	group := ep.Group
 	if group == "" && who.uid != 0 {
 		group = who.group
 	}
 	return []Finding{{Severity: Error, Code: "socket-absent",
-		What:  fmt.Sprintf("there is no socket %s", ep.path),
+		What:  fmt.Sprintf("there is no socket %s", ep.Path),
 		Why:   "The filter does not run, or listens elsewhere; mail is treated as the MTA's failure policy says.",
-		Fixes: listenAt(ep.spec, group)}}
+		Fixes: listenAt(ep.Socket, group)}}
 }
 
 // configuration is where gomilter's own configuration mostly is.
@@ -183,10 +183,10 @@ func listenAt(spec, group string) []Fix {
 
 // willReach judges a socket that is not there yet by what is known of it.
 func willReach(h host, f Filter, ep endpoint, who account, mta string, want fs.FileMode) []Finding {
-	if f.Mode == 0 || f.User == "" && f.Group == "" {
+	if ep.Mode == 0 || f.User == "" && ep.Group == "" {
 		return nil
 	}
-	n := node{mode: f.Mode, uid: -1, gid: -1}
+	n := node{mode: ep.Mode, uid: -1, gid: -1}
 	owner := f.User
 	if owner == "" {
 		owner = "root"
@@ -194,12 +194,12 @@ func willReach(h host, f Filter, ep endpoint, who account, mta string, want fs.F
 	if a, err := h.account(owner); err == nil {
 		n.uid, n.gid = a.uid, a.gid
 	}
-	if f.Group != "" {
-		gid, err := h.group(f.Group)
+	if ep.Group != "" {
+		gid, err := h.group(ep.Group)
 		if err != nil {
 			return []Finding{{Severity: Error, Code: "permission",
-				What: fmt.Sprintf("the socket %s is to belong to the group %s, which does not exist", ep.path, shown(f.Group)),
-				Why:  "gomilter will not start.", Fixes: run("groupadd --system " + quote(f.Group))}}
+				What: fmt.Sprintf("the socket %s is to belong to the group %s, which does not exist", ep.Path, shown(ep.Group)),
+				Why:  "gomilter will not start.", Fixes: run("groupadd --system " + quote(ep.Group))}}
 		}
 		n.gid = gid
 	}
@@ -208,9 +208,9 @@ func willReach(h host, f Filter, ep endpoint, who account, mta string, want fs.F
 	}
 	return []Finding{{Severity: Error, Code: "permission",
 		What: fmt.Sprintf("user %s, as whom %s connects, will not be able to write to the socket %s (mode %04o, user %s, group %s)",
-			who.name, mta, ep.path, octal(f.Mode), f.User, f.Group),
+			who.name, mta, ep.Path, octal(ep.Mode), f.User, ep.Group),
 		Why:   "The connection will fail with \"Permission denied\".",
-		Fixes: listenAt(ep.spec, who.group)}}
+		Fixes: listenAt(ep.Socket, who.group)}}
 }
 
 // listens tries to connect.

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 type SendmailOptions struct {
 	CF       string // its configuration; empty means /etc/mail/sendmail.cf
 	Sendmail string // the program; empty means to look for it
-	Name     string // what to call a filter that is not there yet; empty means gomilter
+	Name     string // what to call a filter that is not there yet; empty means as its listener, or gomilter
 }
 
 // Sendmail looks at the configuration of a Sendmail and returns what keeps it from
@@ -41,6 +42,7 @@ type sendmailCheck struct {
 	cf        *sendmailCF
 	f         Filter
 	endpoints []endpoint
+	names     []string // of the filters for the endpoints, those they have or should have
 	build     build
 	runAs     account
 	out       []Finding
@@ -55,10 +57,12 @@ func checkSendmail(ctx context.Context, h host, o SendmailOptions, f Filter) ([]
 	if c.file == "" {
 		c.file = "/etc/mail/sendmail.cf"
 	}
-	if c.name == "" {
-		c.name = "gomilter"
-	}
 	program := o.Sendmail
+	if strings.Contains(program, "/") {
+		if program, err = fromRoot(program); err != nil {
+			return nil, err
+		}
+	}
 	if program == "" {
 		if program, err = findProgram("sendmail", "/usr/sbin", "/usr/lib", "/usr/libexec/sendmail", "/usr/lib/sm.bin", "/usr/local/sbin"); err != nil {
 			return nil, fmt.Errorf("doctor: %w", err)
@@ -78,8 +82,11 @@ func checkSendmail(ctx context.Context, h host, o SendmailOptions, f Filter) ([]
 	if err := c.user(); err != nil {
 		return nil, err
 	}
+	c.nameAll()
 	for i, ep := range endpoints {
-		c.endpoint(ep, i)
+		if !ep.Aside {
+			c.endpoint(ep, i)
+		}
 	}
 	c.lists()
 	c.macros()
@@ -149,13 +156,13 @@ func (c *sendmailCheck) support() (stop bool) {
 	for _, ep := range c.endpoints {
 		flag := "NETINET"
 		switch {
-		case ep.path != "":
+		case ep.Path != "":
 			flag = "NETUNIX"
-		case ep.inet6:
+		case ep.Inet6:
 			flag = "NETINET6"
 		}
 		if !c.build.has(flag) {
-			c.add(Finding{Severity: Error, Code: "no-socket-support", What: fmt.Sprintf("this Sendmail was compiled without %s, and the filter listens at %s", flag, ep.spec),
+			c.add(Finding{Severity: Error, Code: "no-socket-support", What: fmt.Sprintf("this Sendmail was compiled without %s, and the filter listens at %s", flag, ep.Socket),
 				Why: "Sendmail cannot connect to such a socket; let gomilter listen at one of another kind."})
 		}
 	}
@@ -189,12 +196,40 @@ func (c *sendmailCheck) user() error {
 	return nil
 }
 
-// named is how a filter for an endpoint is to be called that has none.
-func (c *sendmailCheck) named(i int) string {
-	if i > 0 {
-		return c.name + strconv.Itoa(i+1)
+// nameAll gives each endpoint the name that its X line has, or should have: one that no X line has
+// for another endpoint of ours.
+func (c *sendmailCheck) nameAll() {
+	c.names = make([]string, len(c.endpoints))
+	taken := make(map[string]bool)
+	for i, ep := range c.endpoints {
+		if f, ok := c.find(ep); ok {
+			c.names[i] = f.name
+			taken[f.name] = true
+		}
 	}
-	return c.name
+	for i, ep := range c.endpoints {
+		base := cmp.Or(c.name, ep.Name, "gomilter")
+		for n := 1; c.names[i] == ""; n++ {
+			name := base
+			if n > 1 {
+				name += strconv.Itoa(n)
+			}
+			if !taken[name] {
+				c.names[i] = name
+				taken[name] = true
+			}
+		}
+	}
+}
+
+// line returns the first X line of a name.
+func (c *sendmailCheck) line(name string) (cfFilter, bool) {
+	for _, f := range c.cf.filters {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return cfFilter{}, false
 }
 
 // find returns the X line of an endpoint.
@@ -202,13 +237,13 @@ func (c *sendmailCheck) find(ep endpoint) (cfFilter, bool) {
 	for _, f := range c.cf.filters {
 		path, host, port, _, err := parseFilterSocket(f.socket)
 		switch {
-		case path != "" && ep.path != "" && realPath(c.h, filepath.Clean(path)) == realPath(c.h, ep.path):
+		case path != "" && ep.Path != "" && realPath(c.h, filepath.Clean(path)) == realPath(c.h, ep.Path):
 			return f, true
 		case host != "" && ep.sameHostPort(host, port):
 			return f, true
 		case err != nil && host == "":
 			// Postfix's notation, or libmilter's without a host
-			if other, err := parseEndpoint(f.socket); err == nil && other.path == "" && ep.sameHostPort(other.host, other.port) {
+			if other, err := ParseEndpoint(f.socket); err == nil && other.Path == "" && ep.sameHostPort(other.Host, other.Port) {
 				return f, true
 			}
 		}
@@ -220,15 +255,23 @@ func (c *sendmailCheck) find(ep endpoint) (cfFilter, bool) {
 func (c *sendmailCheck) endpoint(ep endpoint, i int) {
 	f, ok := c.find(ep)
 	if !ok {
-		line := "X" + c.named(i) + ", S=" + ep.sendmail() + ", " + goodEquates
-		c.add(Finding{Severity: Error, Code: "no-filter-line", What: fmt.Sprintf("no X line of sendmail.cf has the socket %s", ep.spec),
-			Why: "Sendmail does not know the filter.",
-			Fixes: []Fix{{File: c.file, Lines: []string{line},
-				MC: []string{mailFilter("INPUT_MAIL_FILTER", c.named(i), "S="+ep.sendmail()+", "+goodEquates)}}}})
+		name := c.names[i]
+		macro := "INPUT_MAIL_FILTER"
+		if ep.Submission {
+			macro = "MAIL_FILTER" // which leaves InputMailFilters alone
+		}
+		fix := Fix{File: c.file, Lines: []string{"X" + name + ", S=" + ep.Sendmail() + ", " + goodEquates},
+			MC: []string{mailFilter(macro, name, "S="+ep.Sendmail()+", "+goodEquates)}}
+		why := "Sendmail does not know the filter."
+		if was, ok := c.line(name); ok { // of another socket: Sendmail would pass over a second line of the name
+			fix.Replace, fix.Through = was.line, was.last
+			why = fmt.Sprintf("Its line %d has the socket %s for %s.", was.line, shown(was.socket), name)
+		}
+		c.add(Finding{Severity: Error, Code: "no-filter-line", What: fmt.Sprintf("no X line of sendmail.cf has the socket %s", ep.Socket), Why: why, Fixes: []Fix{fix}})
 	} else {
 		c.filterLine(f, ep)
 	}
-	if ep.path == "" {
+	if ep.Path == "" {
 		for _, f := range listens(c.ctx, c.h, ep) {
 			c.add(f)
 		}
@@ -261,7 +304,7 @@ func (c *sendmailCheck) filterLine(f cfFilter, ep endpoint) {
 	socket := f.socket
 	if _, _, _, _, err := parseFilterSocket(f.socket); err != nil {
 		note(Error, "notation", fmt.Sprintf("S=%s %v", shown(f.socket), err), "Sendmail does not connect, and treats all mail as F= says.")
-		socket = ep.sendmail()
+		socket = ep.Sendmail()
 	}
 	flags := f.flags
 	switch {
@@ -296,9 +339,13 @@ func (c *sendmailCheck) filterLine(f cfFilter, ep endpoint) {
 	if len(list) > 0 {
 		text += ", T=" + strings.Join(list, ";")
 	}
+	macro := "INPUT_MAIL_FILTER"
+	if ep.Submission {
+		macro = "MAIL_FILTER"
+	}
 	for _, one := range found {
 		one.Fixes = []Fix{{File: c.file, Replace: f.line, Through: f.last, Lines: []string{"X" + f.name + ", " + text},
-			MC: []string{mailFilter("INPUT_MAIL_FILTER", f.name, text)}}}
+			MC: []string{mailFilter(macro, f.name, text)}}}
 		c.add(one)
 	}
 }
@@ -336,14 +383,8 @@ func (c *sendmailCheck) lists() {
 		}
 		defined[f.name] = true
 	}
-	var ours []string
-	for i, ep := range c.endpoints {
-		if f, ok := c.find(ep); ok {
-			ours = append(ours, f.name)
-		} else {
-			ours = append(ours, c.named(i))
-			defined[c.named(i)] = true // once what was found is mended
-		}
+	for _, name := range c.names {
+		defined[name] = true // once what was found is mended
 	}
 	all := c.cf.options["inputmailfilters"]
 	names := filterNames(all.value)
@@ -354,57 +395,147 @@ func (c *sendmailCheck) lists() {
 	c.undefined(all, names, defined)
 	// A listener that names filters of its own does not ask those of all.
 	shared := len(c.cf.daemons) == 0
-	asked := false
+	asked := make(map[bool]bool) // whether for submission
 	var alone []cfDaemon
 	for _, d := range c.cf.daemons {
-		if !d.ownFilters {
-			shared = true
-			continue
-		}
+		of, others := c.namesFor(d.submission())
 		own := filterNames(d.filters)
-		c.undefined(d.cfOption, own, defined)
-		if containsAny(own, ours) {
-			asked = true
-		} else {
-			alone = append(alone, d)
+		switch {
+		case !d.ownFilters && d.submission() && len(of) > 0 && hasSubmission(c.endpoints):
+			// InputMailFilters is for mail of others.
+			if !containsAny(names, of) || containsAny(names, others) || c.hasOthers() {
+				alone = append(alone, d)
+			}
+		case !d.ownFilters:
+			shared = shared || !d.submission() || !hasSubmission(c.endpoints)
+		default:
+			c.undefined(d.cfOption, own, defined)
+			if containsAny(own, of) {
+				asked[d.submission()] = true
+			}
+			if len(of) > 0 && !containsAny(own, of) || containsAny(own, others) {
+				alone = append(alone, d)
+			}
 		}
 	}
-	if shared {
-		if containsAny(names, ours) {
-			asked = true
-		} else {
-			value := strings.Join(append(names, ours[0]), ",")
+	if of, others := c.namesFor(false); shared {
+		value := strings.Join(c.corrected(names, of, others), ",")
+		fixes := []Fix{{File: c.file, Replace: all.line, Through: all.last, Lines: []string{"O InputMailFilters=" + value},
+			MC: []string{"define(`confINPUT_MAIL_FILTERS', `" + value + "')"}}}
+		switch {
+		case containsAny(names, others):
+			why := submissionWhy
+			if len(of) == 0 {
+				why += " No listener is there for such mail: add one without submission, or take submission out."
+				fixes = nil
+			}
+			c.add(Finding{Severity: Error, Code: "wrong-listener", What: fmt.Sprintf("InputMailFilters names %s, which is for submission, and holds for mail of others", shown(strings.Join(others, ", "))),
+				Why: why, Fixes: fixes})
+		case containsAny(names, of):
+			asked[false] = true
+		case len(of) > 0:
 			severity := Error
-			if asked {
+			if asked[false] || asked[true] && !hasSubmission(c.endpoints) {
 				severity = Warning
 			}
-			c.add(Finding{Severity: severity, Code: "not-attached", What: fmt.Sprintf("InputMailFilters does not name the filter %s", shown(ours[0])),
-				Why: "Sendmail knows the filter and does not ask it.",
-				Fixes: []Fix{{File: c.file, Replace: all.line, Through: all.last, Lines: []string{"O InputMailFilters=" + value},
-					MC: []string{"define(`confINPUT_MAIL_FILTERS', `" + value + "')"}}}})
+			c.add(Finding{Severity: severity, Code: "not-attached", What: fmt.Sprintf("InputMailFilters does not name the filter %s", shown(of[0])),
+				Why: "Sendmail knows the filter and does not ask it.", Fixes: fixes})
 		}
 	}
 	for _, d := range alone {
-		severity := Warning
-		if !asked && !shared {
-			severity = Error
-		}
-		value := setEquate(d.value, 'I', "InputMailFilters="+strings.Join(append(filterNames(d.filters), ours[0]), ";"))
-		c.add(Finding{Severity: severity, Code: "not-attached-listener", What: fmt.Sprintf("the listener %s has filters of its own (%s), and %s is not one of them", shown(d.label), shown(d.filters), shown(ours[0])),
-			Why: "Mail that comes by this listener is not filtered.",
-			Fixes: []Fix{{File: c.file, Replace: d.line, Through: d.last, Lines: []string{"O DaemonPortOptions=" + value},
-				MC: []string{"DAEMON_OPTIONS(`" + value + "')"}}}})
+		c.ownList(d, names, asked, shared)
 	}
-	for i, name := range ours {
-		used := slices.Contains(names, name) && shared
+	for i, name := range c.names {
+		used := slices.Contains(names, name) && (shared || len(c.cf.daemons) == 0)
 		for _, d := range c.cf.daemons {
-			used = used || slices.Contains(filterNames(d.filters), name)
+			of, _ := c.namesFor(d.submission())
+			// Not asked, and told already.
+			told := slices.ContainsFunc(alone, func(a cfDaemon) bool { return a.line == d.line }) && slices.Contains(of, name)
+			used = used || told || slices.Contains(filterNames(d.filters), name)
 		}
-		if i > 0 && !used {
-			c.add(Finding{Severity: Warning, Code: "socket-unused", What: fmt.Sprintf("no listener asks the filter %s at %s", shown(name), c.endpoints[i].spec),
+		if ep := c.endpoints[i]; !ep.Aside && !used && (i > 0 || ep.Submission) {
+			c.add(Finding{Severity: Warning, Code: "socket-unused", What: fmt.Sprintf("no listener asks the filter %s at %s", shown(name), ep.Socket),
 				Why: "It listens there for nobody."})
 		}
 	}
+}
+
+const submissionWhy = "A listener with submission = true takes its clients for users who authenticate later: refusals at connect and HELO do not apply."
+
+// ownList tells of a listener of Sendmail that asks none of the filters it should ask, or one it should not.
+func (c *sendmailCheck) ownList(d cfDaemon, all []string, asked map[bool]bool, shared bool) {
+	of, others := c.namesFor(d.submission())
+	own := filterNames(d.filters)
+	asks := d.filters
+	if len(of) == 0 { // the right one is known, though it is not looked at
+		for _, ep := range meant(c.endpoints, d.submission()) {
+			if i := slices.IndexFunc(c.endpoints, func(x endpoint) bool { return x.Socket == ep.Socket }); c.named(i) {
+				of = append(of, c.names[i])
+			}
+		}
+	}
+	if !d.ownFilters {
+		own, asks = all, strings.Join(all, ", ")
+	}
+	value := setEquate(d.value, 'I', "InputMailFilters="+strings.Join(c.corrected(own, of, others), ";"))
+	f := Finding{Severity: Warning, Code: "not-attached-listener", What: fmt.Sprintf("the listener %s has filters of its own (%s), and %s is not one of them", shown(d.label), shown(asks), shown(strings.Join(of, ", "))),
+		Why: "Mail that comes by this listener is not filtered.",
+		Fixes: []Fix{{File: c.file, Replace: d.line, Through: d.last, Lines: []string{"O DaemonPortOptions=" + value},
+			MC: []string{"DAEMON_OPTIONS(`" + value + "')"}}}}
+	switch {
+	case containsAny(own, others) && d.submission():
+		f.Code, f.What = "wrong-listener", fmt.Sprintf("the listener %s, to which users submit mail, asks %s, which is for mail of others", shown(d.label), shown(asks))
+		f.Why = "Users may be refused for what their address or HELO name is, before they could authenticate."
+	case containsAny(own, others):
+		f.Severity, f.Code, f.Why = Error, "wrong-listener", submissionWhy
+		f.What = fmt.Sprintf("the listener %s asks %s, which is for submission", shown(d.label), shown(strings.Join(others, ", ")))
+		if len(of) == 0 {
+			f.Why += " No listener is there for such mail: add one without submission, or take submission out."
+			f.Fixes = nil
+		}
+	case !d.ownFilters:
+		f.What = fmt.Sprintf("the listener %s, to which users submit mail, has no filters of its own", shown(d.label))
+		f.Why = fmt.Sprintf("InputMailFilters is for mail of others; %s is for what users submit.", shown(of[0]))
+	case !asked[d.submission()] && !shared:
+		f.Severity = Error
+	}
+	c.add(f)
+}
+
+// namesFor returns the names of the filters that a listener of Sendmail may ask, the first of them if it asks
+// none, and those of ours it should not ask.
+func (c *sendmailCheck) namesFor(submission bool) (of, others []string) {
+	list := meant(c.endpoints, submission)
+	for i, ep := range c.endpoints {
+		switch {
+		case ep.Aside:
+		case slices.ContainsFunc(list, func(o endpoint) bool { return o.Socket == ep.Socket }):
+			of = append(of, c.names[i])
+		default:
+			others = append(others, c.names[i])
+		}
+	}
+	return of, others
+}
+
+// named reports whether an endpoint has an X line.
+func (c *sendmailCheck) named(i int) bool {
+	_, ok := c.find(c.endpoints[i])
+	return ok
+}
+
+// hasOthers reports whether a listener is for mail of others.
+func (c *sendmailCheck) hasOthers() bool {
+	return slices.ContainsFunc(c.endpoints, func(ep endpoint) bool { return !ep.Submission })
+}
+
+// corrected returns a list of filters with the first of those it should have, and without those it should not.
+func (c *sendmailCheck) corrected(list, of, others []string) []string {
+	out := slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(others, s) })
+	if !containsAny(out, of) && len(of) > 0 {
+		out = append(out, of[0])
+	}
+	return out
 }
 
 // undefined looks for names without an X line.
@@ -421,14 +552,18 @@ func containsAny(list, any []string) bool {
 	return slices.ContainsFunc(list, func(s string) bool { return slices.Contains(any, s) })
 }
 
-// setEquate replaces an equate of a listener, known by its first letter.
+// setEquate replaces an equate of a listener, known by its first letter, or adds it.
 func setEquate(value string, letter byte, text string) string {
 	var out []string
+	found := false
 	for part := range strings.SplitSeq(value, ",") {
 		if part = strings.TrimSpace(part); part != "" && part[0] == letter {
-			part = text
+			part, found = text, true
 		}
 		out = append(out, part)
+	}
+	if !found {
+		out = append(out, text)
 	}
 	return strings.Join(out, ", ")
 }
@@ -444,16 +579,16 @@ func (c *sendmailCheck) safePath(ep endpoint) {
 		mode = 0o002
 	}
 	sticky := slices.Contains(words, "truststickybit")
-	list, err := visits(c.h, "/", ep.path)
-	if n, e := c.h.lstat(ep.path); e == nil && n.mode&fs.ModeSymlink != 0 {
-		c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("the socket %s is a symbolic link", ep.path),
+	list, err := visits(c.h, "/", ep.Path)
+	if n, e := c.h.lstat(ep.Path); e == nil && n.mode&fs.ModeSymlink != 0 {
+		c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("the socket %s is a symbolic link", ep.Path),
 			Why: "Sendmail refuses it (\"local socket name unsafe\"): name the socket itself in S=."})
 	} else if err == nil && n.mode&fs.ModeSocket != 0 && n.links > 1 {
-		c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("the socket %s has %d names", ep.path, n.links),
+		c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("the socket %s has %d names", ep.Path, n.links),
 			Why: "Sendmail refuses a socket with more than one (\"local socket name unsafe\")."})
 	} else if err == nil && n.mode&fs.ModeSocket != 0 && c.runAs.uid == 0 && n.mode&0o600 != 0o600 {
-		c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("the owner of the socket %s may not read and write it (mode %04o)", ep.path, octal(n.mode)),
-			Why: "Sendmail refuses it, though root could connect (\"local socket name unsafe\").", Fixes: run("chmod u+rw " + quote(ep.path))})
+		c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("the owner of the socket %s may not read and write it (mode %04o)", ep.Path, octal(n.mode)),
+			Why: "Sendmail refuses it, though root could connect (\"local socket name unsafe\").", Fixes: run("chmod u+rw " + quote(ep.Path))})
 	}
 	if err == nil {
 		list = list[:len(list)-1]
@@ -475,7 +610,7 @@ func (c *sendmailCheck) safePath(ep endpoint) {
 				why += " Let gomilter listen in a directory of its own, such as /run/gomilter."
 				fix = append(run("install -d -m 0755 /run/gomilter"), listenAt("unix:/run/gomilter/gomilter.sock", "")...)
 			}
-			c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("%s may write to the directory %s (mode %04o) of the socket %s", who, d.path, octal(d.node.mode), ep.path),
+			c.add(Finding{Severity: Error, Code: "unsafe", What: fmt.Sprintf("%s may write to the directory %s (mode %04o) of the socket %s", who, d.path, octal(d.node.mode), ep.Path),
 				Why: why, Fixes: fix})
 		}
 	}

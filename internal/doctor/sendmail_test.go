@@ -91,5 +91,5 @@ func TestSendmailFaults(t *testing.T) {
 		{name: "a sticky directory, as Sendmail is told", fault: all(setNode("/run", func(n *node) { n.mode = fs.ModeDir | fs.ModeSticky | 0o777 }), edit("V10/Berkeley\n", "V10/Berkeley\nO DontBlameSendmail=TrustStickyBit\n"))},
 		{name: "the owner may not read", fault: setNode(sock, func(n *node) { n.mode = fs.ModeSocket | 0o260 }), want: []string{"error unsafe"}},
 		{name: "the socket has two names", fault: setNode(sock, func(n *node) { n.links = 2 }), want: []string{"error unsafe"}, left: []string{"error unsafe"}},
-	}, Filter{Sockets: []string{"unix:" + sock}}, withSendmail(t))
+	}, Filter{Listeners: listen("unix:" + sock)}, withSendmail(t))
 }

@@ -24,6 +24,7 @@ type cfOption struct {
 type cfDaemon struct {
 	cfOption
 	label      string
+	port       string
 	filters    string // of InputMailFilters
 	ownFilters bool   // it has InputMailFilters, be it empty
 }
@@ -113,11 +114,18 @@ func parseDaemon(o cfOption) cfDaemon {
 		switch value = strings.TrimSpace(value); key[0] {
 		case 'N':
 			d.label = value
+		case 'P':
+			d.port = value
 		case 'I':
 			d.filters, d.ownFilters = value, true
 		}
 	}
 	return d
+}
+
+// submission reports whether users submit mail to the listener.
+func (d cfDaemon) submission() bool {
+	return isSubmissionPort(d.port) || d.port == "" && isSubmissionPort(d.label)
 }
 
 // parseFilter reads an X line: a name and equates, by their first letter.
