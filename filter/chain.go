@@ -206,6 +206,9 @@ var ownMacros = map[milter.Stage][]string{
 
 func (c *Chain) prepare() {
 	p := &c.plan
+	if p.mime = c.MIME; p.mime.Dir == "" {
+		p.mime.Dir = c.Dir
+	}
 	wanted := make(map[milter.Stage][]string)
 	for i := range c.Steps {
 		s := &c.Steps[i]
