@@ -240,7 +240,7 @@ func (d *decoder) checkHolds(c *Config, l *Listener, key string) {
 		for _, k := range f.holds() {
 			// What nobody wrote is left alone: attachments hold sealed parts, and there is no telling which filter is to come first.
 			if k = joinPath("filter", name) + "." + k; d.set(k) {
-				d.warn(d.places.of(k), k, "a message that is held is not given to the filters behind it, and is released unchanged: in the chain of %s, put %q behind %s",
+				d.warn(d.places.of(k), k, "a message that is held is not given to the filters behind it, and is released as it is: in the chain of %s, put %q behind %s",
 					key, name, strings.Join(behind, ", "))
 			}
 		}

@@ -263,7 +263,7 @@ func TestWarnings(t *testing.T) {
 		{"this machine is not our own", "[network]\ninternal = ['192.0.2.0/24']" + rest, `c.toml:2:1: network.internal: 127.0.0.1 is not in it: mail that programs on this machine send is of class external`},
 		{"file for a text", strings.Replace(minimal, `"html"]`, `"html", "h"]`, 1) + "[filter.h]\nkind='headers'\nrule=[{ fields=['Subject'], match='present', action='reject', text='file:words' }]", `c.toml:7:68: filter.h.rule[1].text: "file:words" is taken as it stands: files are read for lists only`},
 		{"a scanner's time past that of all", strings.Replace(minimal, `"html"]`, `"html", "scan"]`, 1) + "[filter.scan]\nscanner='clamd'\nservers=['127.0.0.1:1']\nanswer='2m'", `c.toml:8:1: filter.scan.answer: it is more than total, 90s`},
-		{"held before it is changed", strings.Replace(minimal, `["html"]`, `["h", "html"]`, 1) + "[filter.h]\nkind='headers'\nrule=[{ fields=['Subject'], match='present', action='quarantine' }]", `c.toml:7:46: filter.h.rule[1].action: a message that is held is not given to the filters behind it, and is released unchanged: in the chain of listener[1], put "h" behind html`},
+		{"held before it is changed", strings.Replace(minimal, `["html"]`, `["h", "html"]`, 1) + "[filter.h]\nkind='headers'\nrule=[{ fields=['Subject'], match='present', action='quarantine' }]", `c.toml:7:46: filter.h.rule[1].action: a message that is held is not given to the filters behind it, and is released as it is: in the chain of listener[1], put "h" behind html`},
 		{"held before it is scanned", strings.Replace(minimal, `["html"]`, `["html", "scan"]`, 1) + "sealed='quarantine'\n[filter.scan]\nscanner='clamd'\nservers=['127.0.0.1:1']", `c.toml:5:1: filter.html.sealed: a message that is held`},
 		{"filter in no chain", minimal + "[filter.attachments]", `c.toml:5:9: filter.attachments: it is in no listener's chain`},
 		{"empty chain", "[[listener]]\nsocket='inet:1@127.0.0.1'\nchain=[]", `c.toml:3:1: listener[1].chain: no filter is in it`},
@@ -487,9 +487,9 @@ func TestHoldsThatAreFine(t *testing.T) {
 	}
 	_, problems := parseText(t, strings.Replace(minimal, `["html"]`, `["attachments", "scan", "html"]`, 1)+
 		"[filter.attachments]\nactions.encrypted = 'quarantine'\n[filter.scan]\nscanner='spamd'\nservers=['127.0.0.1:1']\nfound='quarantine'\nscores=[{ from = 5, action='quarantine' }]\n")
-	want := `warning: c.toml:6:9: filter.attachments.actions.encrypted: a message that is held is not given to the filters behind it, and is released unchanged: in the chain of listener[1], put "attachments" behind scan, html
-warning: c.toml:10:1: filter.scan.found: a message that is held is not given to the filters behind it, and is released unchanged: in the chain of listener[1], put "scan" behind html
-warning: c.toml:11:21: filter.scan.scores[1].action: a message that is held is not given to the filters behind it, and is released unchanged: in the chain of listener[1], put "scan" behind html
+	want := `warning: c.toml:6:9: filter.attachments.actions.encrypted: a message that is held is not given to the filters behind it, and is released as it is: in the chain of listener[1], put "attachments" behind scan, html
+warning: c.toml:10:1: filter.scan.found: a message that is held is not given to the filters behind it, and is released as it is: in the chain of listener[1], put "scan" behind html
+warning: c.toml:11:21: filter.scan.scores[1].action: a message that is held is not given to the filters behind it, and is released as it is: in the chain of listener[1], put "scan" behind html
 `
 	if diff := cmp.Diff(want, texts(problems)); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
