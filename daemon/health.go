@@ -169,8 +169,9 @@ func (d *Daemon) newMetrics() *metrics.Metrics {
 			}
 			return quarantine.Usage{}
 		},
-		LogLost: d.logLost,
-		Ready:   []func(context.Context) error{d.ready},
+		LogLost:    d.logLost,
+		LogWaiting: func() int { return d.out.Load().Waiting() },
+		Ready:      []func(context.Context) error{d.ready},
 	})
 }
 
