@@ -1,6 +1,8 @@
 package milter
 
 import (
+	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,6 +40,12 @@ var ErrSocketInUse = errors.New("another process serves this socket")
 //
 // A unix socket that is left over is removed, but only if nobody listens on it.
 // Closing the listener removes the socket it made.
+//
+// A descriptor has to be a stream socket that listens and that this process was
+// started with: one of those that LISTEN_FDS counts, where LISTEN_PID names this
+// process. Any other is refused and left alone. The listener works on a copy: after
+// its Close the descriptor can be listened on again, and until then connections
+// wait in it.
 func Listen(spec string, o SocketOptions) (net.Listener, error) {
 	network, address, err := wire.ParseAddr(spec)
 	if err != nil {
@@ -58,79 +66,142 @@ func Listen(spec string, o SocketOptions) (net.Listener, error) {
 	return ln, nil
 }
 
-func listenFD(number string) (net.Listener, error) {
-	n, err := strconv.ParseUint(number, 10, 31)
-	if err != nil {
-		return nil, fmt.Errorf("descriptor %q is no number", number)
-	}
-	f := os.NewFile(uintptr(n), "fd://"+number)
-	if f == nil {
-		return nil, fs.ErrInvalid
-	}
-	defer f.Close() // FileListener works on a copy
-	return net.FileListener(f)
-}
-
 // listenUnix binds in a folder that only this process can enter, sets mode and
 // owner there, and then moves the socket to its place.
+//
+// It holds the folders open and goes by them, not by paths: the socket's folder may
+// be somebody else's, who could put links in the place of what root made in it.
 func listenUnix(path string, o SocketOptions) (net.Listener, error) {
 	uid, gid, err := o.ids()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".m")
+	folder, name := filepath.Split(path)
+	switch {
+	case name == "" || name == "." || name == "..":
+		return nil, fmt.Errorf("%s names a folder", path)
+	case len(path) > maxUnixPath:
+		return nil, fmt.Errorf("%s is longer than %d bytes, and could not be connected to", path, maxUnixPath)
+	}
+	dir, err := os.OpenRoot(cmp.Or(folder, "."))
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(dir)
-	private := filepath.Join(dir, "s")
-	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: private, Net: "unix"})
+	defer dir.Close()
+	p := privateFolder{dir: dir, name: ".m" + rand.Text()[:10]}
+	defer p.remove()
+	if err := p.open(); err != nil {
+		return nil, err
+	}
+	ln, made, err := p.listen(cmp.Or(o.Mode, 0o660), uid, gid)
 	if err != nil {
 		return nil, err
 	}
-	ln.SetUnlinkOnClose(false)
-	mode := o.Mode
-	if mode == 0 {
-		mode = 0o660
-	}
-	err = os.Chmod(private, mode)
-	if err == nil && (uid >= 0 || gid >= 0) {
-		err = os.Chown(private, uid, gid)
-	}
-	var made fs.FileInfo
-	if err == nil {
-		made, err = os.Lstat(private)
-	}
-	if err == nil {
-		err = moveSocket(private, path)
-	}
-	if err != nil {
+	if err := p.moveTo(name, path); err != nil {
 		ln.Close()
-		os.Remove(private)
 		return nil, err
 	}
 	return &unixListener{UnixListener: ln, path: path, made: made}, nil
 }
 
-// moveSocket moves a socket to its place, unless somebody serves there. It holds
-// a lock on the folder, so that of two servers that find a socket left over only
-// one takes its place.
-func moveSocket(private, path string) error {
-	unlock, err := lockDir(filepath.Dir(path))
+// A privateFolder is one that only this process can enter, in another folder. A socket
+// is made in it that is called "s".
+type privateFolder struct {
+	dir  *os.Root
+	name string   // in dir
+	root *os.Root // nil while it is not open
+}
+
+// open makes the folder.
+func (p *privateFolder) open() error {
+	if err := p.dir.Mkdir(p.name, 0o700); err != nil {
+		return err
+	}
+	root, err := p.dir.OpenRoot(p.name)
+	if err != nil {
+		return err
+	}
+	info, err := root.Stat(".")
+	if err == nil && (info.Mode().Perm()&0o077 != 0 || !isOurs(info)) {
+		err = fmt.Errorf("somebody put another folder in the place of %s", p.path())
+	}
+	if err != nil {
+		root.Close()
+		return err
+	}
+	p.root = root
+	return nil
+}
+
+func (p *privateFolder) path() string { return filepath.Join(p.dir.Name(), p.name) }
+
+// remove removes the folder and what is in it.
+func (p *privateFolder) remove() {
+	if p.root != nil {
+		p.root.Remove("s")
+		p.root.Close()
+	}
+	p.dir.Remove(p.name)
+}
+
+// listen makes the socket.
+func (p *privateFolder) listen(mode fs.FileMode, uid, gid int) (ln *net.UnixListener, made fs.FileInfo, err error) {
+	held, err := p.root.Open(".")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer held.Close()
+	ln, err = net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(heldPath(held, p.path()), "s"), Net: "unix"})
+	if err != nil {
+		return nil, nil, err
+	}
+	ln.SetUnlinkOnClose(false)
+	if made, err = p.root.Lstat("s"); err == nil { // unless the path led elsewhere
+		err = p.root.Chmod("s", mode)
+	}
+	if err == nil && (uid >= 0 || gid >= 0) {
+		err = p.root.Lchown("s", uid, gid)
+	}
+	if err != nil {
+		ln.Close()
+		return nil, nil, err
+	}
+	return ln, made, nil
+}
+
+// heldPath returns a path of an open folder that leads to it whatever became of the
+// one it was opened by, or else that one.
+func heldPath(f *os.File, path string) string {
+	held := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+	now, err := os.Stat(held)
+	if err != nil {
+		return path
+	}
+	if then, err := f.Stat(); err != nil || !os.SameFile(then, now) {
+		return path
+	}
+	return held
+}
+
+// moveTo moves the socket to its place, unless somebody serves there. It holds a lock
+// on the folder, so that of two servers that find a socket left over only one takes
+// its place.
+func (p *privateFolder) moveTo(name, path string) error {
+	unlock, err := lockDir(p.dir)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := removeStale(path); err != nil {
+	if err := removeStale(p.dir, name, path); err != nil {
 		return err
 	}
-	return os.Rename(private, path)
+	return p.dir.Rename(p.name+"/s", name)
 }
 
-// removeStale makes way for a socket at path. Anything but a socket that nobody
-// serves stays, and is an error.
-func removeStale(path string) error {
-	info, err := os.Lstat(path)
+// removeStale makes way for a socket in a folder; path is for connecting to it.
+// Anything but a socket that nobody serves stays, and is an error.
+func removeStale(dir *os.Root, name, path string) error {
+	info, err := dir.Lstat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -147,7 +218,7 @@ func removeStale(path string) error {
 	if !isRefused(err) {
 		return fmt.Errorf("%s exists, and whether it is served cannot be told: %w", path, err)
 	}
-	return os.Remove(path)
+	return dir.Remove(name)
 }
 
 // ids returns -1 for what is not to be changed.
@@ -192,8 +263,14 @@ func (l *unixListener) Addr() net.Addr { return &net.UnixAddr{Name: l.path, Net:
 // Close stops listening and removes the socket.
 func (l *unixListener) Close() error {
 	l.once.Do(func() {
-		if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.made) {
-			os.Remove(l.path)
+		folder, name := filepath.Split(l.path)
+		dir, err := os.OpenRoot(cmp.Or(folder, "."))
+		if err != nil {
+			return
+		}
+		defer dir.Close()
+		if now, err := dir.Lstat(name); err == nil && os.SameFile(now, l.made) {
+			dir.Remove(name)
 		}
 	})
 	return l.UnixListener.Close()

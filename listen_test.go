@@ -88,14 +88,7 @@ func TestListenOnDescriptor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := parent.(interface{ File() (*os.File, error) }).File()
-		if err != nil {
-			t.Fatal(err)
-		}
-		fd, err := syscall.Dup(int(f.Fd())) // as systemd would leave it to us
-		if err != nil {
-			t.Fatal(err)
-		}
+		fd := dup(t, parent.(interface{ File() (*os.File, error) })) // as systemd would leave it to us
 		ln := listen(t, fmt.Sprintf("fd://%d", fd), SocketOptions{Mode: 0o777, Owner: "nobody there"})
 		reached(t, ln, network, parent.Addr().String())
 		ln.Close()
@@ -104,25 +97,199 @@ func TestListenOnDescriptor(t *testing.T) {
 				t.Errorf("the parent's socket is gone: %v", err)
 			}
 		}
-		f.Close()
 		parent.Close()
 	}
-	for name, fd := range map[string]func() int{
-		"closed": func() int { return 987 },
-		"a file": func() int {
-			f, err := os.Open(os.DevNull)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			fd, _ := syscall.Dup(int(f.Fd()))
-			return fd
-		},
+}
+
+// dup copies a descriptor as a parent would leave it to this process.
+func dup(t *testing.T, f interface{ File() (*os.File, error) }) int {
+	t.Helper()
+	own, err := f.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer own.Close()
+	return dupFile(t, own)
+}
+
+func dupFile(t *testing.T, f *os.File) int {
+	t.Helper()
+	fd, err := syscall.Dup(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	return fd
+}
+
+func TestDescriptorCanBeTakenAgain(t *testing.T) {
+	parent := listen(t, "127.0.0.1:0", SocketOptions{})
+	fd := dup(t, parent.(*net.TCPListener))
+	parent.Close()
+	spec := fmt.Sprintf("fd://%d", fd)
+	for range 3 {
+		ln := listen(t, spec, SocketOptions{})
+		reached(t, ln, "tcp", parent.Addr().String())
+		ln.Close()
+	}
+	c, err := net.Dial("tcp", parent.Addr().String()) // while nobody has it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ln := listen(t, spec, SocketOptions{})
+	if s, err := ln.Accept(); err != nil || s.RemoteAddr().String() != c.LocalAddr().String() {
+		t.Errorf("accepted %v, %v, want the connection that waited", s, err)
+	} else {
+		s.Close()
+	}
+}
+
+func TestDescriptorsThatAreRefusedStay(t *testing.T) {
+	own := listen(t, "127.0.0.1:0", SocketOptions{}).(*net.TCPListener)
+	file, err := own.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	c, err := net.Dial("tcp", own.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	u, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	seq, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unixpacket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer seq.Close()
+	for name, tt := range map[string]struct {
+		fd   int
+		want string
+	}{
+		"closed":             {987654, "bad file descriptor"},
+		"a file":             {dupFile(t, null), "is no stream socket"},
+		"a connection":       {dup(t, c.(*net.TCPConn)), "does not listen"},
+		"a datagram socket":  {dup(t, u), "is no stream socket"},
+		"a packet socket":    {dup(t, seq), "is no stream socket"},
+		"this process's own": {int(file.Fd()), "was not handed over"},
 	} {
-		if ln, err := Listen(fmt.Sprintf("fd://%d", fd()), SocketOptions{}); err == nil {
-			ln.Close()
-			t.Errorf("listens on a descriptor that is %s", name)
+		ln, err := Listen(fmt.Sprintf("fd://%d", tt.fd), SocketOptions{})
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("a descriptor that is %s: %v, %v, want %q", name, ln, err, tt.want)
 		}
+		if err := syscall.Fstat(tt.fd, new(syscall.Stat_t)); err != nil && name != "closed" {
+			t.Errorf("a descriptor that is %s: %v afterwards", name, err)
+		}
+	}
+
+	// Among all that are open are those of the runtime, which dies without them.
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("all that are open cannot be told: ", err)
+	}
+	for _, e := range open {
+		path := "/proc/self/fd/" + e.Name()
+		before, err := os.Readlink(path)
+		if err != nil {
+			continue // of reading the folder
+		}
+		if ln, err := Listen("fd://"+e.Name(), SocketOptions{}); err == nil {
+			t.Errorf("listens on %s, which is %s", e.Name(), before)
+			ln.Close()
+		}
+		if after, err := os.Readlink(path); after != before {
+			t.Errorf("%s was %s and is %q, %v", e.Name(), before, after, err)
+		}
+	}
+	reached(t, own, "tcp", own.Addr().String()) // the poller lives
+}
+
+// What systemd says it hands over is all that is taken, and that only if it says it
+// to this process.
+func TestListenFDS(t *testing.T) {
+	parent := listen(t, "127.0.0.1:0", SocketOptions{})
+	fd := dup(t, parent.(*net.TCPListener))
+	me := strconv.Itoa(os.Getpid())
+	for name, tt := range map[string]struct {
+		pid, fds string
+		want     string // "" if it listens
+	}{
+		"counted":           {me, strconv.Itoa(fd - 2), ""},
+		"one too many":      {me, strconv.Itoa(fd - 3), "was not handed over"},
+		"none":              {me, "0", "no descriptors were handed over"},
+		"not a number":      {me, "x", "no descriptors were handed over"},
+		"too many":          {me, "99999999999999999999", "no descriptors were handed over"},
+		"for somebody else": {"1", "1", ""},
+		"not said":          {"", "", ""},
+	} {
+		t.Setenv("LISTEN_PID", tt.pid)
+		t.Setenv("LISTEN_FDS", tt.fds)
+		ln, err := Listen(fmt.Sprintf("fd://%d", fd), SocketOptions{})
+		if err == nil {
+			ln.Close()
+		}
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+// While root makes a socket in a folder of another user, that user puts links in the
+// place of the folder in it. No file of root's becomes the user's.
+func TestSocketInFolderOfSomebodyElse(t *testing.T) {
+	const user = 12345
+	if os.Getuid() != 0 {
+		t.Skip("takes root")
+	}
+	dir := t.TempDir()
+	victim, theirs := filepath.Join(dir, "victim"), filepath.Join(dir, "theirs")
+	mine := filepath.Join(theirs, "mine")
+	if err := errors.Join(os.WriteFile(victim, nil, 0o600), os.Mkdir(theirs, 0o755), os.Mkdir(mine, 0o755), os.Symlink(victim, filepath.Join(mine, "s")), os.Chown(theirs, user, user)); err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.OpenRoot(theirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	// The folder is swapped when it has been opened, the worst time.
+	p := privateFolder{dir: root, name: ".mx"}
+	defer p.remove()
+	if err := p.open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Rename(p.path(), filepath.Join(theirs, "away")), os.Symlink("mine", p.path())); err != nil {
+		t.Fatal(err)
+	}
+	ln, made, err := p.listen(0o666, user, user)
+	if err == nil {
+		defer ln.Close()
+		if now, err := os.Lstat(filepath.Join(theirs, "away", "s")); err != nil || !os.SameFile(made, now) || now.Sys().(*syscall.Stat_t).Uid != user {
+			t.Errorf("the socket is %v, %v", now, err)
+		}
+	}
+	info, err := os.Stat(victim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := info.Sys().(*syscall.Stat_t); st.Uid != 0 || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file of root's is %v of %d", info.Mode(), st.Uid)
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(theirs, "other"), 0o700), os.Chown(filepath.Join(theirs, "other"), user, user)); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(filepath.Join(theirs, "other")); err != nil || isOurs(info) {
+		t.Errorf("another's folder is ours: %v", err)
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 )
 
 // lockDir takes the lock of a folder (flock(2)), waiting for it.
-func lockDir(dir string) (unlock func(), err error) {
-	f, err := os.Open(dir)
+func lockDir(dir *os.Root) (unlock func(), err error) {
+	f, err := dir.Open(".")
 	if err != nil {
 		return nil, err
 	}
@@ -20,7 +20,7 @@ func lockDir(dir string) (unlock func(), err error) {
 		case syscall.EINTR:
 		default:
 			f.Close()
-			return nil, &os.PathError{Op: "flock", Path: dir, Err: err}
+			return nil, &os.PathError{Op: "flock", Path: dir.Name(), Err: err}
 		}
 	}
 }

@@ -2,5 +2,7 @@
 
 package milter
 
+import "os"
+
 // lockDir does nothing where folders have no lock.
-func lockDir(string) (unlock func(), err error) { return func() {}, nil }
+func lockDir(*os.Root) (unlock func(), err error) { return func() {}, nil }
