@@ -326,7 +326,11 @@ func (d *decoder) checkChain(c *Config, l *Listener, key string, steps map[strin
 	}
 	if err := chain.Check(); err != nil {
 		for _, e := range unjoin(err) {
-			d.bad(at(0).asKey(d.places.of(key+".chain")), key+".chain", "%s", reason(e, filter.ErrChain))
+			text := reason(e, filter.ErrChain)
+			if !c.Kept.Enabled && strings.Contains(text, "keeps originals") {
+				text += "; write enabled = true in [kept]"
+			}
+			d.bad(at(0).asKey(d.places.of(key+".chain")), key+".chain", "%s", text)
 		}
 	}
 }

@@ -144,7 +144,7 @@ func TestProblems(t *testing.T) {
 		{"filter that is no table", "filter = { x = 5 }" + "\n[[listener]]\nsocket = 'inet:1@127.0.0.1'", `c.toml:1:16: filter.x: it is a whole number; write [filter.NAME] above the keys of each filter`},
 		{"filters' time past the stage's", "[timeouts]\nstage = '5s'\nfilters_stage = '5s'" + rest, `c.toml:3:1: timeouts.filters_stage: 5s is not less than stage, 5s`},
 		{"a listener's own time", "[timeouts]\nfilters_end = '60s'" + rest + "[[listener]]\nsocket = 'inet:1@127.0.0.1'\nchain = ['html']\ntimeouts.end = '30s'", `listener[2].timeouts.filters_end: 1m is not less than end, 30s`},
-		{"originals off", "[kept]\nenabled = false" + rest, `c.toml:5:1: listener[1].chain: "html" keeps originals, and the chain has no place for them`},
+		{"originals off", "[kept]\nenabled = false" + rest, `c.toml:5:1: listener[1].chain: "html" keeps originals, and the chain has no place for them; write enabled = true in [kept]`},
 		{"no class left", minimal + "applies = { class = ['external'], not_class = ['external'] }", `c.toml:5:1: filter.html.applies: no class of messages is left`},
 		{"address without a domain", minimal + "applies.rcpts = ['@x.org', 'bob']", `c.toml:5:28: filter.html.applies.rcpts[2]: "bob" has no "@"; write user@domain, @domain, or <> for the null sender`},
 		{"client that is none", minimal + "applies.client = ['192.0.2.0/40']", `c.toml:5:19: filter.html.applies.client[1]: "192.0.2.0/40" is neither an address, a network, nor a host's name with wildcards`},
