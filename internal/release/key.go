@@ -19,22 +19,27 @@ const keySize = 32
 // do so at the same time one wins, and all get its key. It is read each time, so
 // that removing the file makes all marks void.
 func (m *Marks) key() ([]byte, error) {
-	path := filepath.Join(m.dir, keyFile)
-	b, err := readKey(path)
+	dir, err := os.OpenRoot(m.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	b, err := readKey(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = m.makeKey(path); err == nil {
-			b, err = readKey(path)
+		if err = makeKey(dir); err == nil {
+			b, err = readKey(dir)
 		}
 	}
 	return b, err
 }
 
-func readKey(path string) ([]byte, error) {
-	f, err := os.Open(path)
+func readKey(dir *os.Root) ([]byte, error) {
+	f, err := dir.Open(keyFile)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	path := filepath.Join(dir.Name(), keyFile)
 	i, err := f.Stat()
 	switch {
 	case err != nil:
@@ -50,35 +55,36 @@ func readKey(path string) ([]byte, error) {
 }
 
 // makeKey makes a key that is there as a whole or not at all.
-func (m *Marks) makeKey(path string) (err error) {
-	f, err := os.CreateTemp(m.dir, "."+keyFile+".") // 0600
+func makeKey(dir *os.Root) error {
+	name := "." + keyFile + "." + rand.Text()
+	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer dir.Remove(name)
 	b := make([]byte, keySize)
 	rand.Read(b) // never fails
 	if _, err = f.Write(b); err == nil {
+		err = giveToOwner(f, dir)
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if e := f.Close(); err == nil {
 		err = e
 	}
-	if err == nil {
-		err = giveToOwner(f.Name(), m.dir)
-	}
 	if err != nil {
 		return err
 	}
 	// A link fails where a rename would replace another's key.
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := dir.Link(name, keyFile); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(m.dir)
+	return syncDir(dir)
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
+func syncDir(dir *os.Root) error {
+	d, err := dir.Open(".")
 	if err != nil {
 		return err
 	}

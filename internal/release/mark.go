@@ -65,17 +65,21 @@ func (m *Marks) open() error {
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return err
 	}
-	i, err := os.Stat(m.dir)
+	dir, err := os.OpenRoot(m.dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	i, err := dir.Stat(".")
 	if err != nil {
 		return err
 	}
 	if i.Mode().Perm()&0o022 != 0 {
 		return fmt.Errorf("%s can be written by others (mode %04o)", m.dir, i.Mode().Perm())
 	}
-	used := filepath.Join(m.dir, usedDir)
-	switch err := os.Mkdir(used, 0o700); {
+	switch err := dir.Mkdir(usedDir, 0o700); {
 	case err == nil:
-		if err := giveToOwner(used, m.dir); err != nil {
+		if err := giveNewFolder(dir, usedDir); err != nil {
 			return err
 		}
 	case !errors.Is(err, fs.ErrExist):
@@ -83,6 +87,28 @@ func (m *Marks) open() error {
 	}
 	_, err = m.key()
 	return err
+}
+
+// giveNewFolder gives a folder that was just made in dir to the owner of dir. He may
+// have put something else in its place by now, and gets nothing but an empty folder
+// that only this process could write to.
+func giveNewFolder(dir *os.Root, name string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	f, err := dir.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	i, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if _, err := f.Readdirnames(1); err != io.EOF || i.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("somebody put another file in the place of %s", filepath.Join(dir.Name(), name))
+	}
+	return giveToOwner(f, dir)
 }
 
 // A mark is the value of the field.

@@ -416,6 +416,50 @@ func TestKey(t *testing.T) {
 	})
 }
 
+// While root makes what is missing, the owner of the folder puts something else in its
+// place. Only what root made just now is given away.
+func TestNothingElseIsGivenAway(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("takes root")
+	}
+	base := t.TempDir()
+	state := filepath.Join(base, "state")
+	secret := filepath.Join(base, "secret")
+	for _, dir := range []string{state, secret, filepath.Join(state, "full"), filepath.Join(state, "open")} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(os.Chown(state, 12345, 12346), os.Chmod(filepath.Join(state, "open"), 0o755),
+		os.WriteFile(filepath.Join(state, "full", "precious"), nil, 0o600), os.WriteFile(filepath.Join(state, "file"), nil, 0o600),
+		os.Symlink("../secret", filepath.Join(state, "out")), os.Symlink("full", filepath.Join(state, "in"))); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.OpenRoot(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	for _, name := range []string{"full", "open", "file", "out", "in"} {
+		if err := giveNewFolder(dir, name); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if i, err := os.Stat(filepath.Join(state, name)); err != nil || statText(i) != "0:0" {
+			t.Errorf("%s belongs to %s, %v", name, statText(i), err)
+		}
+	}
+	m := &Marks{dir: state, o: Options{MaxUsed: 10, Now: time.Now}}
+	if err := os.Symlink("../secret", filepath.Join(state, usedDir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.use(mark{ref: ref, expires: 1, nonce: "0"}); err == nil {
+		t.Error("a used mark is noted in another folder")
+	}
+	if left, err := os.ReadDir(secret); err != nil || len(left) > 0 {
+		t.Errorf("in the other folder: %v, %v", left, err)
+	}
+}
+
 // A disk that fails is no bad mark: the message is not filtered for it.
 func TestFaultsAreNotMarks(t *testing.T) {
 	m, _ := open(t, Options{})

@@ -8,17 +8,18 @@ import (
 )
 
 // giveToOwner gives what root made in a folder to the folder's owner: the daemon
-// runs as that user, whoever of the two comes first.
-func giveToOwner(path, dir string) error {
+// runs as that user, whoever of the two comes first. The file is open, as another
+// may be in its place already.
+func giveToOwner(f *os.File, dir *os.Root) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	i, err := os.Stat(dir)
+	i, err := dir.Stat(".")
 	if err != nil {
 		return err
 	}
 	if st, ok := i.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
-		return os.Lchown(path, int(st.Uid), int(st.Gid))
+		return f.Chown(int(st.Uid), int(st.Gid))
 	}
 	return nil
 }

@@ -23,12 +23,20 @@ var ErrFull = errors.New("release: too many marks were used")
 
 // use takes note on disk that a mark is used, and returns errUsed where it was.
 func (m *Marks) use(mk mark) error {
-	dir := filepath.Join(m.dir, usedDir)
+	state, err := os.OpenRoot(m.dir)
+	if err != nil {
+		return err
+	}
+	defer state.Close()
+	dir, err := state.OpenRoot(usedDir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
 	if err := m.forget(dir); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, fmt.Sprintf("%d-%s-%s", mk.expires, mk.ref, mk.nonce))
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := dir.OpenFile(fmt.Sprintf("%d-%s-%s", mk.expires, mk.ref, mk.nonce), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return errUsed
@@ -42,8 +50,8 @@ func (m *Marks) use(mk mark) error {
 }
 
 // forget removes what has expired, and returns ErrFull where too much is left.
-func (m *Marks) forget(dir string) error {
-	d, err := os.Open(dir)
+func (m *Marks) forget(dir *os.Root) error {
+	d, err := dir.Open(".")
 	if err != nil {
 		return err
 	}
@@ -61,12 +69,12 @@ func (m *Marks) forget(dir string) error {
 		}
 		if m.o.Now().Before(time.Unix(expires, 0).Add(slack)) {
 			left++
-		} else if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		} else if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
 	if left >= m.o.MaxUsed {
-		return fmt.Errorf("%w: %d in %s", ErrFull, left, dir)
+		return fmt.Errorf("%w: %d in %s", ErrFull, left, filepath.Join(m.dir, usedDir))
 	}
 	return nil
 }
