@@ -93,6 +93,9 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 			if as, err = user.Lookup(cfg.User); err != nil {
 				return nil, fmt.Errorf("%w: user: %w", ErrConfig, err)
 			}
+			if as.Uid == "0" && !o.AllowRoot {
+				return nil, ErrRoot
+			}
 		case !o.AllowRoot:
 			return nil, ErrRoot
 		}
@@ -141,11 +144,8 @@ func (d *Daemon) open(src *config.Source, cfg *config.Config, as *user.User) (*s
 			return err
 		}
 		if as != nil {
-			if err := next.makeFolders(as); err != nil {
+			if err := next.goOnAs(as); err != nil {
 				return err
-			}
-			if err := becomeUser(as); err != nil {
-				return fmt.Errorf("user %s: %w", cfg.User, err)
 			}
 		}
 		l, err := d.openLog(cfg)
