@@ -2,12 +2,16 @@ package daemon_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gomilter/gomilter/daemon"
 )
 
 // A manager stands for systemd: it hears what the daemon tells it.
@@ -83,7 +87,12 @@ func TestSocketActivation(t *testing.T) {
 		t.Fatal(err)
 	}
 	ln.Close()
-	fd := f.Fd() // which makes the socket a blocking one, each time
+	fd, err := syscall.Dup(int(f.Fd())) // stays open when programs are started, as systemd's
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(fd) })
+	f.Close()
 	conf := func(word string) string {
 		return strings.Replace(refusing(word), "unix:DIR/m.sock", fmt.Sprintf("fd://%d", fd), 1)
 	}
@@ -97,5 +106,36 @@ func TestSocketActivation(t *testing.T) {
 	}
 	if got := send(t, r.connect("unix:"+path), "blue"); got == "" {
 		t.Error("blue passes")
+	}
+
+	// It can be given up and taken again.
+	r.configure(strings.Replace(refusing("green"), "unix:DIR/m.sock", "inet:0@127.0.0.1", 1))
+	if _, err := r.ctl.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.configure(conf("green"))
+	if _, err := r.ctl.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := send(t, r.connect("unix:"+path), "green"); got == "" {
+		t.Error("green passes")
+	}
+}
+
+// A reload that names a descriptor which was not handed over is refused, and does the
+// daemon no harm, whichever it is.
+func TestDescriptorsThatAreNotHandedOver(t *testing.T) {
+	r := start(t, refusing("red"))
+	for fd := range 32 {
+		r.configure(strings.Replace(refusing("blue"), "unix:DIR/m.sock", fmt.Sprintf("fd://%d", fd), 1))
+		if _, err := r.ctl.Reload(t.Context()); !errors.Is(err, daemon.ErrRefused) {
+			t.Errorf("fd://%d: %v", fd, err)
+		}
+	}
+	if got := send(t, r.connect("unix:DIR/m.sock"), "red"); got == "" {
+		t.Error("red passes")
+	}
+	if s := r.Status(t.Context()); s.Generation != 1 || len(s.NotReady) > 0 {
+		t.Errorf("status %+v", s)
 	}
 }
