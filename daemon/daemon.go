@@ -114,7 +114,7 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 		}
 		return nil, err
 	}
-	d.lists = newListWatcher(d.log)
+	d.lists = new(listWatcher)
 	for _, p := range problems.Warnings() {
 		d.log.Warn("configuration", "problem", p.Error())
 	}

@@ -2,106 +2,114 @@ package daemon
 
 import (
 	"context"
-	"log/slog"
-	"path/filepath"
+	"io/fs"
+	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
-// settleTime is how long files must have stayed the same before they are read: who
-// writes one writes it in pieces.
-const settleTime = 500 * time.Millisecond
+// lookTime is how often files are looked at. They must have stayed the same for as
+// long before they are read: who writes one writes it in pieces.
+const lookTime = 500 * time.Millisecond
 
-// A listWatcher notices changes of files.
+// A listWatcher notices changes of files. It looks at them again and again, which
+// finds what a kernel's notice does not tell of or tells of in part: links on the
+// way that lead elsewhere, folders that go and come back, and disks of other
+// machines.
 type listWatcher struct {
-	log *slog.Logger
-	fs  *fsnotify.Watcher // nil where nothing can be watched
-
 	mu    sync.Mutex
-	files map[string]string // by the path that the system reports
+	files map[string]*watchedFile
 }
 
-func newListWatcher(log *slog.Logger) *listWatcher {
-	w := &listWatcher{log: log}
-	var err error
-	if w.fs, err = fsnotify.NewWatcher(); err != nil {
-		log.Warn("files are not watched; reload after changes", "err", err)
-	}
-	return w
+// A watchedFile is what is known of a file; nil for one that is not there.
+type watchedFile struct {
+	read fs.FileInfo // before it was read the last time
+	seen fs.FileInfo // at the last look
 }
 
-// watch sets the files to be watched. It is their folders that are, as editors put
-// another file in a file's place.
-func (w *listWatcher) watch(files []string) {
-	if w.fs == nil {
-		return
-	}
+// watch sets the files to be watched, by their paths, with what was known of each
+// before it was read.
+func (w *listWatcher) watch(files map[string]fs.FileInfo) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.files = make(map[string]string)
-	want := make(map[string]bool)
-	for _, f := range files {
-		for _, path := range []string{f, realFile(f)} { // a link may change as well as what it leads to
-			w.files[path] = f
-			want[filepath.Dir(path)] = true
-		}
-	}
-	for _, dir := range w.fs.WatchList() {
-		if !want[dir] {
-			w.fs.Remove(dir)
-		}
-		delete(want, dir)
-	}
-	for dir := range want {
-		if err := w.fs.Add(dir); err != nil {
-			w.log.Warn("a folder is not watched; reload after changes of its files", "dir", dir, "err", err)
-		}
+	w.files = make(map[string]*watchedFile, len(files))
+	for path, info := range files {
+		w.files[path] = &watchedFile{read: info, seen: info}
 	}
 }
 
-// realFile follows links to a file as far as they lead.
-func realFile(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	return path
-}
-
-// run calls changed with the files that changed, once they stay the same, until ctx
+// run calls changed with the files that changed, once all stay the same, until ctx
 // ends.
 func (w *listWatcher) run(ctx context.Context, changed func(files []string)) {
-	if w.fs == nil {
-		return
-	}
-	defer w.fs.Close()
-	quiet := time.NewTimer(settleTime)
-	quiet.Stop()
-	var files []string
+	t := time.NewTicker(lookTime)
+	defer t.Stop()
 	for {
 		select {
-		case e := <-w.fs.Events:
-			if !e.Has(fsnotify.Write | fsnotify.Create | fsnotify.Remove | fsnotify.Rename) {
-				continue
+		case <-t.C:
+			if files := w.look(); len(files) > 0 {
+				changed(files)
 			}
-			w.mu.Lock()
-			file, ok := w.files[filepath.Clean(e.Name)]
-			w.mu.Unlock()
-			if ok {
-				if !slices.Contains(files, file) {
-					files = append(files, file)
-				}
-				quiet.Reset(settleTime)
-			}
-		case err := <-w.fs.Errors:
-			w.log.Warn("files may have changed unseen; reload after changes", "err", err)
-		case <-quiet.C:
-			changed(files)
-			files = nil
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// look returns the files that are to be read again, none while one of them changes.
+// It takes them for read.
+func (w *listWatcher) look() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var changed []string
+	still := true
+	for path, f := range w.files {
+		now, err := os.Stat(path)
+		if err != nil {
+			now = nil
+		}
+		if !sameState(now, f.seen) {
+			f.seen, still = now, false
+		}
+		if !sameState(now, f.read) {
+			changed = append(changed, path)
+		}
+	}
+	if !still {
+		return nil
+	}
+	for _, path := range changed {
+		w.files[path].read = w.files[path].seen
+	}
+	slices.Sort(changed)
+	return changed
+}
+
+// sameState reports whether a file is the same and holds the same, as far as can be
+// told without reading it.
+func sameState(a, b fs.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime()) && a.Mode() == b.Mode() && ownerOf(a) == ownerOf(b)
+}
+
+// ownerOf returns who owns a file, which decides who can read it.
+func ownerOf(info fs.FileInfo) (ids [2]uint32) {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		ids = [2]uint32{st.Uid, st.Gid}
+	}
+	return ids
+}
+
+// watched returns the files whose change makes a new configuration.
+func (s *setup) watched() map[string]fs.FileInfo {
+	files := make(map[string]fs.FileInfo)
+	if s.config.Watch.Lists {
+		for _, path := range s.config.ListFiles() {
+			files[path] = s.config.ListInfo(path)
+		}
+	}
+	return files
 }

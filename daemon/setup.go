@@ -383,11 +383,3 @@ func (d *Daemon) summary() string {
 	now := d.setup()
 	return fmt.Sprintf("configuration %d, %d listeners", now.generation, len(now.places))
 }
-
-// watched returns the files whose change makes a new configuration.
-func (s *setup) watched() []string {
-	if !s.config.Watch.Lists {
-		return nil
-	}
-	return s.config.ListFiles()
-}

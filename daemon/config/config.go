@@ -35,6 +35,7 @@ type Config struct {
 
 	places    places
 	listFiles []string
+	listInfo  map[string]fs.FileInfo
 }
 
 // Log says where the log goes.
@@ -197,3 +198,7 @@ type Applies struct {
 // ListFiles returns the absolute paths of the files that lists are read from, each
 // once.
 func (c *Config) ListFiles() []string { return c.listFiles }
+
+// ListInfo returns what os.Stat told of one of ListFiles right before it was read: who
+// looks again later finds every change since. It is nil where that was an error.
+func (c *Config) ListInfo(path string) fs.FileInfo { return c.listInfo[path] }

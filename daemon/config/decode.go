@@ -54,10 +54,11 @@ func (p places) of(key string) place {
 type decoder struct {
 	problems Problems
 	places   places
-	lists    []string // absolute paths of the files of lists
-	wrong    []string // keys with errors
-	dropped  int      // problems past maxProblems
-	hidden   bool     // one of them is an error
+	lists    []string               // absolute paths of the files of lists
+	listInfo map[string]fs.FileInfo // by these, before they were read
+	wrong    []string               // keys with errors
+	dropped  int                    // problems past maxProblems
+	hidden   bool                   // one of them is an error
 }
 
 func (d *decoder) add(p Problem) {
@@ -501,6 +502,9 @@ func (d *decoder) addList(name string) {
 	name = absolute("", name)
 	if !slices.Contains(d.lists, name) {
 		d.lists = append(d.lists, name)
+		if info, err := os.Stat(name); err == nil {
+			d.listInfo[name] = info
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
 	"path/filepath"
@@ -20,7 +21,7 @@ const maxProblems = 2000
 // that is unwise. The Config is nil when the problems have an error. Files of lists
 // are read anew each time, those of the configuration are not.
 func (s *Source) Parse() (*Config, Problems) {
-	d := &decoder{places: places{set: make(map[string]place), elements: make(map[string][]place)}}
+	d := &decoder{listInfo: make(map[string]fs.FileInfo), places: places{set: make(map[string]place), elements: make(map[string][]place)}}
 	d.problems = append(d.problems, s.problems...)
 	root := new(node)
 	for _, f := range s.files {
@@ -44,7 +45,7 @@ func (s *Source) Parse() (*Config, Problems) {
 	whole := d.problems.Err() == nil // every file could be read
 	c := d.config(root)
 	d.check(c, whole)
-	c.listFiles, c.places = d.lists, d.places
+	c.listFiles, c.listInfo, c.places = d.lists, d.listInfo, d.places
 	problems := d.problems.sorted(s.Files())
 	if d.dropped > 0 {
 		problems = append(problems, Problem{Text: fmt.Sprintf("%d more problems are not told", d.dropped), Warning: !d.hidden})
