@@ -150,7 +150,8 @@ func (c *conn) next() error {
 	at := c.wc.Offset()
 	cmd, payload, err := c.wc.Next()
 	if err != nil {
-		if wire.IsTimeout(err) && c.nudged.Swap(false) {
+		// A nudge may come too late to end the wait; the next timeout is a real one then.
+		if wire.IsTimeout(err) && c.nudged.Swap(false) && !c.wc.Overdue() {
 			return c.rearm()
 		}
 		if errors.Is(err, wire.ErrFrameSize) || errors.Is(err, wire.ErrEmptyFrame) {

@@ -224,6 +224,7 @@ func TestShutdown(t *testing.T) {
 		}
 		one, _, done1 := serving(s)
 		_, _, done2 := serving(s) // two listeners
+		synctest.Wait()           // both are served now
 		p := one.dial(t)
 		if err := s.Ready(); err != nil {
 			t.Errorf("Ready = %v", err)

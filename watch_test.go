@@ -845,3 +845,22 @@ func TestWriteTime(t *testing.T) {
 		p.closed()
 	})
 }
+
+// A nudge that comes when the wait has just ended by itself must not pass a later
+// timeout off as a nudge.
+func TestLateNudgeProlongsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n notes
+		s := filter(n.hooks(nil))
+		p := serve(t, s).dial(t)
+		p.wc.SetReadTimeout(time.Hour)
+		p.nc.Write([]byte{0, 0, 0})
+		time.Sleep(2 * time.Second) // the nudge that lets it save memory is over
+		for set := range s.sets {
+			for _, c := range set.all() {
+				c.nudged.Store(true)
+			}
+		}
+		takes(t, "closing a connection that says half a word", 58*time.Second, 5*time.Second, p.closed)
+	})
+}

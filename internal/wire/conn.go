@@ -25,7 +25,8 @@ type Conn struct {
 	writeErr error // of the first write that failed
 
 	frameTimeout time.Duration
-	framed       bool // the deadline set is that of a frame
+	ends         time.Time // of the wait in Next, or of the frame that has begun; zero for no end
+	framed       bool      // the deadline set is that of a frame
 }
 
 // outKept is the largest output buffer a Conn keeps between writes, in bytes.
@@ -102,15 +103,18 @@ func (c *Conn) wait() (cmd byte, payload []byte, err error) {
 			if !waited {
 				waited = true
 				err = c.read.extend(c.nc.SetReadDeadline)
+				c.ends = c.read.set.Add(c.read.timeout + c.read.timeout/16)
 			}
 			if c.framed && c.read.timeout <= 0 {
+				c.ends = time.Time{}
 				err = c.nc.SetReadDeadline(time.Time{})
 			}
 			c.framed = false
 		case !begun:
 			begun, c.framed = true, true
 			c.read.set = time.Time{} // the next frame has the whole time again
-			err = c.nc.SetReadDeadline(time.Now().Add(c.frameTimeout))
+			c.ends = time.Now().Add(c.frameTimeout)
+			err = c.nc.SetReadDeadline(c.ends)
 		}
 		if err == nil {
 			err = c.Reader.fill()
@@ -121,6 +125,10 @@ func (c *Conn) wait() (cmd byte, payload []byte, err error) {
 	}
 	return cmd, payload, err
 }
+
+// Overdue reports whether the time of the wait that Next gave up is over, and not
+// only the deadline of the connection, which others may move.
+func (c *Conn) Overdue() bool { return !c.ends.IsZero() && !time.Now().Before(c.ends) }
 
 // Out returns the frames gathered for the next Flush, to be appended to; the
 // caller hands the result to SetOut.
