@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,7 @@ import (
 // A site is servers that are played in memory, by their addresses.
 type site struct {
 	*scan
+	mu      sync.Mutex // of what follows, where servers are asked at once
 	tried   []string
 	answers map[string]func(try int) string // what a server says; "" for nothing at all
 	tries   map[string]int
@@ -41,9 +43,11 @@ func newSite(t *testing.T, o Options, answers map[string]func(int) string) *site
 	}
 	s.pool.dial = func(ctx context.Context, _, address string) (net.Conn, error) {
 		name, _, _ := strings.Cut(address, ":")
+		s.mu.Lock()
 		s.tried = append(s.tried, name)
 		s.tries[name]++
 		say := answers[name](s.tries[name])
+		s.mu.Unlock()
 		switch say {
 		case refused:
 			return nil, errors.New("refused")
