@@ -52,10 +52,9 @@ type Daemon struct {
 	disks   disks
 	started time.Time
 
-	ctx     context.Context // of the services; ends when the daemon stops
-	stop    context.CancelFunc
-	fatal   chan error    // of a service that ended by itself
-	crowded chan struct{} // originals take much room
+	ctx   context.Context // of the services; ends when the daemon stops
+	stop  context.CancelFunc
+	fatal chan error // of a service that ended by itself
 
 	earlier    earlier
 	lostBefore atomic.Uint64 // lines of logs that are closed
@@ -100,7 +99,7 @@ func Start(ctx context.Context, o Options) (*Daemon, error) {
 			return nil, ErrRoot
 		}
 	}
-	d := &Daemon{o: o, started: time.Now(), fatal: make(chan error, 1), crowded: make(chan struct{}, 1)}
+	d := &Daemon{o: o, started: time.Now(), fatal: make(chan error, 1)}
 	d.ctx, d.stop = context.WithCancel(context.WithoutCancel(ctx))
 	d.log = slog.New(&logHandler{to: &d.out})
 	d.boss = newSupervisor(d.log)

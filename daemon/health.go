@@ -38,7 +38,7 @@ func (d *Daemon) notReady(ctx context.Context, now *setup) error {
 	if err := d.out.Load().Err(); err != nil {
 		errs = append(errs, fmt.Errorf("log: %w", err))
 	}
-	if s := now.originals; s != nil {
+	if s := now.originals; s != nil && !now.config.Kept.DropOldest {
 		if u := s.Used(); u.Bytes >= u.MaxBytes || u.Entries >= u.MaxEntries {
 			errs = append(errs, fmt.Errorf("originals: full: %d of %d messages, %d of %d bytes", u.Entries, u.MaxEntries, u.Bytes, u.MaxBytes))
 		}

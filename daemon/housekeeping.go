@@ -16,18 +16,18 @@ const (
 	jumpRest = 24 * time.Hour
 )
 
-// keepHouse removes originals that are too old, now, every hour, and when they take
-// much room.
+// keepHouse removes originals that are too old, now and every hour. Those that are
+// in the way of others the store removes itself, where that is wanted.
 func (d *Daemon) keepHouse(ctx context.Context) {
 	t := time.NewTicker(purgeInterval)
 	defer t.Stop()
 	var clock clockWatch
 	if gap := clock.begin(time.Now(), d.lastSeen()); gap != 0 {
-		d.log.Warn("the clock may be wrong, or nothing ran for long; no originals are removed for a day", "last_seen", gap.Round(time.Second))
+		d.log.Warn("the clock may be wrong, or nothing ran for long; no originals are removed for their age for a day", "last_seen", gap.Round(time.Second))
 	}
 	for {
 		if jump := clock.look(time.Now(), time.Since(d.started)); jump != 0 {
-			d.log.Warn("the clock was set; no originals are removed for a day", "by", jump.Round(time.Second))
+			d.log.Warn("the clock was set; no originals are removed for their age for a day", "by", jump.Round(time.Second))
 		}
 		d.see()
 		if store := d.setup().originals; store != nil && !clock.resting() {
@@ -41,7 +41,6 @@ func (d *Daemon) keepHouse(ctx context.Context) {
 		}
 		select {
 		case <-t.C:
-		case <-d.crowded:
 		case <-ctx.Done():
 			return
 		}

@@ -153,10 +153,6 @@ func (d *Daemon) openOriginals(s, old *setup) (err error) {
 	o := k.Options()
 	o.Alert = func(u quarantine.Usage) {
 		d.log.Error("room for originals is 80 % used", "bytes", u.Bytes, "max_bytes", u.MaxBytes, "messages", u.Entries, "max_messages", u.MaxEntries)
-		select {
-		case d.crowded <- struct{}{}: // keepHouse may make room
-		default:
-		}
 	}
 	for _, dir := range []string{s.config.StateDir, filepath.Dir(k.Dir)} {
 		if err := os.MkdirAll(dir, 0o750); err != nil {

@@ -18,7 +18,8 @@ import (
 )
 
 // ErrFull is returned when a message would take the store over its limits. The message
-// is to be deferred: what is there already is not thrown away for it.
+// is to be deferred: unless Options.DropOldest is set, what is there already is not
+// thrown away for it.
 var ErrFull = errors.New("quarantine: full")
 
 // ErrEntry is returned for an Entry that would be larger than Options.MaxEntry.
@@ -28,12 +29,12 @@ var ErrEntry = errors.New("quarantine: the entry is too large")
 type Options struct {
 	MaxBytes   int64         // of all that is kept; 0 means 1 GiB
 	MaxEntries int           // messages; 0 means 10 000
-	MaxEntry   int64         // bytes of one Entry as JSON; 0 means 1 MiB
+	MaxEntry   int64         // bytes of one Entry as JSON; 0 means 4 MiB
 	MaxAge     time.Duration // what Purge leaves; 0 means 7 days, less than 0 means for ever
 	MaxSame    int           // originals kept of one content on which one filter failed; 0 means 3
 
-	// DropOldest makes Purge remove the oldest messages too, until less than 80 % of
-	// the limits is used. Without it a full store stays full until messages are old
+	// DropOldest makes Purge, and Keep where it finds no room, remove the oldest
+	// messages, until less than 80 % of the limits is used. Without it a full store stays full until messages are old
 	// enough or someone removes them: nothing is thrown away unseen.
 	DropOldest bool
 
@@ -62,6 +63,8 @@ func (u Usage) high() bool {
 type Store struct {
 	o   Options
 	dir folder
+
+	room sync.Mutex // held while room is made; before mu
 
 	mu       sync.Mutex
 	kept     map[string]keptEntry
@@ -129,7 +132,7 @@ func Open(path string, o Options) (*Store, error) {
 func open(d folder, o Options) (*Store, error) {
 	o.MaxBytes = cmp.Or(o.MaxBytes, 1<<30)
 	o.MaxEntries = cmp.Or(o.MaxEntries, 10_000)
-	o.MaxEntry = cmp.Or(o.MaxEntry, 1<<20)
+	o.MaxEntry = cmp.Or(o.MaxEntry, 4<<20)
 	o.MaxAge = cmp.Or(o.MaxAge, 7*24*time.Hour)
 	o.MaxSame = cmp.Or(o.MaxSame, 3)
 	if o.Now == nil {
@@ -309,13 +312,6 @@ func (s *Store) Used() Usage {
 	return s.usage()
 }
 
-// keptUsage leaves out what is being written.
-func (s *Store) keptUsage() Usage {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Usage{s.bytes, s.o.MaxBytes, len(s.kept), s.o.MaxEntries}
-}
-
 // alert calls Options.Alert where it is time to.
 func (s *Store) alert() {
 	s.mu.Lock()
@@ -379,7 +375,7 @@ func (s *Store) keep(ctx context.Context, e Entry, raw io.Reader, once bool) (En
 	e.Ref = newRef(e.Time)
 	e.Stack, e.Reason = cut(e.Stack, maxStack), cut(e.Reason, maxReason)
 	w := writing{s: s, ref: e.Ref}
-	if err := s.reserve(w.ref, 0); err != nil {
+	if err := w.reserve(ctx, 0); err != nil {
 		return Entry{}, err
 	}
 	defer w.end()
@@ -398,7 +394,7 @@ func (s *Store) keep(ctx context.Context, e Entry, raw io.Reader, once bool) (En
 	if err := w.sync(f); err != nil {
 		return Entry{}, err
 	}
-	if err := w.entry(e); err != nil {
+	if err := w.entry(ctx, e); err != nil {
 		return Entry{}, err
 	}
 	if err := w.commit(); err != nil {
@@ -594,19 +590,40 @@ func (s *Store) Purge(ctx context.Context) (n int, bytes int64, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("quarantine: %w", err)
 	}
+	now := s.o.Now()
+	return s.drop(ctx, func(ref string) bool {
+		return s.o.MaxAge > 0 && now.Sub(timeOf(ref)) > s.o.MaxAge || s.o.DropOldest && s.Used().high()
+	})
+}
+
+// makeRoom removes the oldest messages where that is wanted. It reports whether there
+// is more room than before.
+func (s *Store) makeRoom(ctx context.Context) bool {
+	if !s.o.DropOldest {
+		return false
+	}
+	s.room.Lock() // whoever waited finds the room that another made
+	defer s.room.Unlock()
+	if !s.Used().high() {
+		return true
+	}
+	n, _, _ := s.drop(ctx, func(string) bool { return s.Used().high() })
+	return n > 0
+}
+
+// drop removes the oldest messages as long as goes says so.
+func (s *Store) drop(ctx context.Context, goes func(ref string) bool) (n int, bytes int64, err error) {
 	refs, err := s.refs()
 	if err != nil {
 		return 0, 0, fmt.Errorf("quarantine: %w", err)
 	}
-	now := s.o.Now()
 	var errs []error
 	for _, ref := range refs {
 		if err := ctx.Err(); err != nil {
 			errs = append(errs, err)
 			break
 		}
-		old := s.o.MaxAge > 0 && now.Sub(timeOf(ref)) > s.o.MaxAge
-		if !old && !(s.o.DropOldest && s.keptUsage().high()) {
+		if !goes(ref) {
 			break // those behind it are younger
 		}
 		freed, err := s.remove(ref)
@@ -662,7 +679,7 @@ func (w *writing) raw(ctx context.Context, raw io.Reader) (file, error) {
 		if n > 0 {
 			w.hash.Write(buf[:n])
 			w.size += int64(n)
-			if err := w.write(f, buf[:n]); err != nil {
+			if err := w.write(ctx, f, buf[:n]); err != nil {
 				return nil, err
 			}
 		}
@@ -676,7 +693,7 @@ func (w *writing) raw(ctx context.Context, raw io.Reader) (file, error) {
 }
 
 // entry writes the entry.
-func (w *writing) entry(e Entry) error {
+func (w *writing) entry(ctx context.Context, e Entry) error {
 	b, err := e.MarshalJSON()
 	if err != nil {
 		return fmt.Errorf("quarantine: %w", err)
@@ -689,7 +706,7 @@ func (w *writing) entry(e Entry) error {
 	if err != nil {
 		return err
 	}
-	if err := w.write(f, b); err != nil {
+	if err := w.write(ctx, f, b); err != nil {
 		return err
 	}
 	return w.sync(f)
@@ -705,8 +722,19 @@ func (w *writing) create(kind string) (file, error) {
 	return f, nil
 }
 
-func (w *writing) write(f file, b []byte) error {
-	if err := w.s.reserve(w.ref, int64(len(b))); err != nil {
+// reserve is that of the store, which may make room for it: not for a message that
+// would throw out many others.
+func (w *writing) reserve(ctx context.Context, n int64) error {
+	for tries := 0; ; tries++ {
+		err := w.s.reserve(w.ref, n)
+		if !errors.Is(err, ErrFull) || tries == 3 || w.reserved+n > w.s.o.MaxBytes/5 || !w.s.makeRoom(ctx) {
+			return err
+		}
+	}
+}
+
+func (w *writing) write(ctx context.Context, f file, b []byte) error {
+	if err := w.reserve(ctx, int64(len(b))); err != nil {
 		w.s.alert() // as long as what it has taken counts
 		return err
 	}

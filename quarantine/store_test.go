@@ -222,8 +222,8 @@ func TestLimitOfAnEntry(t *testing.T) {
 	if len(e.Stack) != maxStack {
 		t.Errorf("a stack of %d bytes, want %d", len(e.Stack), maxStack)
 	}
-	if _, err := s.Keep(t.Context(), Entry{From: strings.Repeat("r", 1<<20)}, strings.NewReader("x")); !errors.Is(err, ErrEntry) {
-		t.Errorf("a sender of a megabyte: %v", err)
+	if _, err := s.Keep(t.Context(), Entry{From: strings.Repeat("r", 4<<20)}, strings.NewReader("x")); !errors.Is(err, ErrEntry) {
+		t.Errorf("a sender of four megabytes: %v", err)
 	}
 	checkCount(t, s, dir)
 	s = mustOpen(t, dir, Options{MaxEntry: 1000})
@@ -241,7 +241,7 @@ func TestDefaults(t *testing.T) {
 	if u := s.Used(); u != want {
 		t.Errorf("Used = %+v, want %+v", u, want)
 	}
-	if o := s.o; o.MaxAge != 7*24*time.Hour || o.MaxEntry != 1<<20 || o.MaxSame != 3 || o.DropOldest {
+	if o := s.o; o.MaxAge != 7*24*time.Hour || o.MaxEntry != 4<<20 || o.MaxSame != 3 || o.DropOldest {
 		t.Errorf("options %+v", o)
 	}
 }
@@ -679,5 +679,33 @@ func BenchmarkKeep(b *testing.B) {
 		if _, err := s.Keep(b.Context(), Entry{From: "a@b"}, bytes.NewReader(raw)); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Whoever wants the oldest dropped never finds the store full, however many write
+// at once; a message that would throw out many others is not let in.
+func TestKeepMakesRoom(t *testing.T) {
+	s := openTest(t, Options{MaxEntries: 50, MaxBytes: 1 << 20, DropOldest: true})
+	var writers sync.WaitGroup
+	for i := range 8 {
+		writers.Go(func() {
+			for n := range 100 {
+				if _, err := s.Keep(t.Context(), Entry{From: "a@example.com"}, strings.NewReader(fmt.Sprint(i, n))); err != nil {
+					t.Errorf("message %d: %v", n, err)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	if u := s.Used(); u.Entries > 50 || u.Entries < 20 {
+		t.Errorf("%d are kept", u.Entries)
+	}
+	before := s.Used().Entries
+	if _, err := s.Keep(t.Context(), Entry{}, strings.NewReader(strings.Repeat("x", 2<<20))); !errors.Is(err, ErrFull) {
+		t.Errorf("a message larger than the store: %v", err)
+	}
+	if after := s.Used().Entries; after < before-1 {
+		t.Errorf("it threw out %d others", before-after)
 	}
 }

@@ -88,7 +88,7 @@ type Kept struct {
 	MaxEntry    Size          `toml:"max_entry" opt:"min=1024" doc:"of the description of one message: its recipients and why it was kept"`
 	MaxSame     int           `toml:"max_same" opt:"min=1" doc:"how many originals of one content on which filters failed"`
 	MaxAge      time.Duration `toml:"max_age" opt:"none" doc:"how long they are kept"`
-	DropOldest  bool          `toml:"drop_oldest" doc:"remove the oldest before their time when 80 % of the room is used"`
+	DropOldest  bool          `toml:"drop_oldest" doc:"remove the oldest before their time where there is no room for another"`
 }
 
 // Options returns the limits of the store of originals; its Alert and Now are nil.

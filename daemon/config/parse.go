@@ -62,7 +62,7 @@ func defaults() *Config {
 		StateDir: "/var/lib/gomilter",
 		Log:      Log{To: "stderr", Format: LogText, Level: LogInfo, Mode: 0o640},
 		Control:  Control{Socket: DefaultControlSocket, Mode: 0o600},
-		Kept:     Kept{Enabled: true, MaxSize: 1 << 30, MaxMessages: 10_000, MaxEntry: 1 << 20, MaxSame: 3, MaxAge: 7 * 24 * time.Hour},
+		Kept:     Kept{Enabled: true, MaxSize: 1 << 30, MaxMessages: 10_000, MaxEntry: 4 << 20, MaxSame: 3, MaxAge: 7 * 24 * time.Hour},
 		Network: Network{
 			Internal:      []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")},
 			TrustedRelays: []netip.Prefix{},
