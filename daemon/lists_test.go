@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,10 +101,10 @@ func TestListsAreReadAfterRefusals(t *testing.T) {
 		w.watch(map[string]fs.FileInfo{list: nil})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		reads := 0
+		var reads atomic.Int64
 		go func() {
 			defer close(done)
-			w.run(ctx, func([]string) { reads++ }) // and refuses
+			w.run(ctx, func([]string) { reads.Add(1) }) // and refuses
 		}()
 		for i, change := range []func() error{
 			func() error { return errors.Join(os.Mkdir(filepath.Dir(list), 0o700), os.WriteFile(list, nil, 0o600)) },
@@ -117,8 +118,8 @@ func TestListsAreReadAfterRefusals(t *testing.T) {
 			}
 			time.Sleep(3 * lookTime)
 			synctest.Wait()
-			if want := []int{1, 2, 2, 3, 4}[i]; reads != want {
-				t.Errorf("after change %d: %d reads, want %d", i, reads, want)
+			if want := []int64{1, 2, 2, 3, 4}[i]; reads.Load() != want {
+				t.Errorf("after change %d: %d reads, want %d", i, reads.Load(), want)
 			}
 		}
 		cancel()

@@ -146,7 +146,7 @@ epilogue
 			}
 
 			send("mail", original)
-			defanged("mail", "attachments: setup.exe")
+			defanged("mail", "attachments: \"setup.exe\"")
 			ref := newest()
 			code, out, errs := kept("get", ref)
 			if code != exitOK || out != original {

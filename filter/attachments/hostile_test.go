@@ -57,6 +57,9 @@ func (b *bench) cost(t *testing.T, in string) (cost, string) {
 // What a sender writes takes memory in proportion, however it is made up: the test's own
 // copies of the message are in the figures, too.
 func TestHostileMessagesTakeLittleMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("counts of allocations say nothing under the race detector")
+	}
 	several := func(n int, f func(i int) string) string {
 		var s strings.Builder
 		for i := range n {
