@@ -18,13 +18,14 @@ var ranks = map[string]int{
 	"internal/roff":    -1,
 	"internal/utf7":    -1,
 
-	"internal/archive": 0,
-	"internal/cliref":  0,
-	"packaging":        0,
-	"internal/memconn": 0,
-	"internal/wire":    0,
-	"address":          0,
-	"message":          0,
+	"internal/archive":  0,
+	"internal/filename": 0,
+	"internal/cliref":   0,
+	"packaging":         0,
+	"internal/memconn":  0,
+	"internal/wire":     0,
+	"address":           0,
+	"message":           0,
 
 	"":              1, // package milter
 	"internal/edit": 1,

@@ -15,6 +15,7 @@ import (
 	"github.com/gomilter/gomilter/address"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/internal/archive"
+	"github.com/gomilter/gomilter/internal/filename"
 	"github.com/gomilter/gomilter/message"
 )
 
@@ -660,7 +661,7 @@ func memberName(m archive.Member, name string) string {
 
 // archiveName reports whether a name is that of an archive.
 func archiveName(name string) bool {
-	for _, s := range readings(name) {
+	for _, s := range filename.Readings(name) {
 		if i := strings.LastIndexByte(s, '.'); i >= 0 && slices.Contains(archiveExtensions, s[i+1:]) {
 			return true
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gomilter/gomilter/internal/filename"
 	"github.com/gomilter/gomilter/message"
 )
 
@@ -13,7 +14,7 @@ import (
 // begins with fields of which one is MIME-Version.
 func isMessage(names []string, head []byte) bool {
 	for _, name := range names {
-		for _, s := range readings(name) {
+		for _, s := range filename.Readings(name) {
 			if strings.HasSuffix(s, ".eml") || strings.HasSuffix(s, ".mht") || strings.HasSuffix(s, ".mhtml") {
 				return true
 			}

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/text/unicode/norm"
+	"github.com/gomilter/gomilter/internal/filename"
 )
 
 // DefaultExtensions are the names' endings that are dangerous by themselves:
@@ -40,11 +40,11 @@ func wrongExtension(x string) string {
 		return fmt.Sprintf("it has a dot, and what counts is behind the last one: take %q", x[strings.LastIndexByte(x, '.')+1:])
 	case strings.ContainsAny(x, "*?"):
 		return "wildcards are not known"
-	case strings.ContainsAny(x, separators):
+	case strings.ContainsAny(x, filename.Separators):
 		return "a path or stream begins in it"
 	case strings.ContainsFunc(x, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == unicode.ReplacementChar }):
 		return "it has blanks, control characters or bytes that are no UTF-8"
-	case len(readings("x."+x)) != 1 || readings("x." + x)[0] != "x."+strings.ToLower(x):
+	case len(filename.Readings("x."+x)) != 1 || filename.Readings("x." + x)[0] != "x."+strings.ToLower(x):
 		return "names do not end so: some system drops or changes what is in it"
 	}
 	return ""
@@ -56,7 +56,7 @@ const class = "{class}"
 // find returns the dangerous extension that a name has to some system, "" for
 // none.
 func (x extensions) find(name string) string {
-	for _, s := range readings(name) {
+	for _, s := range filename.Readings(name) {
 		dot := strings.LastIndexByte(s, '.')
 		if dot < 0 {
 			continue
@@ -71,75 +71,6 @@ func (x extensions) find(name string) string {
 		}
 	}
 	return ""
-}
-
-// readings returns what a name may come to on some system, in lower case: with
-// what a file system drops taken away, with the look of other letters made plain,
-// cut where a colon or a NUL ends it, and read in the other direction.
-func readings(name string) []string {
-	if plain(name) {
-		return []string{name}
-	}
-	reversed := strings.ContainsAny(name, "\u202e\u202b\u2067\u200f\u061c")
-	for _, dot := range []string{"%2e", "%2E", "&#46;", "&#x2e;", "&#x2E;", "&#X2E;", "&period;"} {
-		name = strings.ReplaceAll(name, dot, ".")
-	}
-	name = strings.ToLower(norm.NFKC.String(name))
-	// A path's last element counts, and a stream behind a colon as well as the name
-	// before it; a NUL ends a name for C programs.
-	var out []string
-	pieces := strings.FieldsFunc(name, func(r rune) bool { return r == ':' || r == 0 })
-	if strings.ContainsRune(name, 0) { // or it is dropped
-		pieces = append(pieces, strings.ReplaceAll(name, "\x00", ""))
-	}
-	if dot := strings.LastIndexByte(name, '.'); dot >= 0 && strings.ContainsAny(name[dot:], separators) {
-		// As are characters that no name may have.
-		pieces = append(pieces, dropSeparators.Replace(name))
-	}
-	for _, piece := range pieces {
-		piece = strings.Map(func(r rune) rune {
-			if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point) {
-				return -1 // not seen
-			}
-			return r
-		}, piece)
-		piece = strings.TrimRightFunc(piece, func(r rune) bool { return dropped(r) || r == '/' || r == '\\' })
-		piece = piece[strings.LastIndexAny(piece, "/\\")+1:]
-		if piece == "" {
-			continue
-		}
-		out = append(out, piece)
-		if reversed {
-			r := []rune(piece)
-			for i, j := 0, len(r)-1; i < j; i, j = i+1, j-1 {
-				r[i], r[j] = r[j], r[i]
-			}
-			out = append(out, string(r))
-		}
-	}
-	return out
-}
-
-// separators are what parts paths and streams.
-const separators = `:/\`
-
-var dropSeparators = strings.NewReplacer(":", "", "/", "", `\`, "")
-
-// trim takes away what systems and programs drop at the end of a name.
-func trim(s string) string { return strings.TrimRightFunc(s, dropped) }
-
-func dropped(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(".\"'`;,<>|?*", r) }
-
-// plain reports whether a name is what it seems, in lower case.
-func plain(name string) bool {
-	for i := range len(name) {
-		switch c := name[i]; {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '.', c == '-', c == '_', c == ' ', c == '(', c == ')', c == '[', c == ']', c == '+', c == '{', c == '}':
-		default:
-			return false
-		}
-	}
-	return name == trim(name)
 }
 
 // show makes a name fit for a warning, a header field or a log: nothing in it
