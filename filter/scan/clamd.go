@@ -97,9 +97,9 @@ func parseClamd(answer string) (verdict, error) {
 	case strings.HasPrefix(answer, "INSTREAM size limit exceeded"):
 		return verdict{}, errTooLarge
 	case strings.HasSuffix(answer, "ERROR"):
-		return verdict{}, fmt.Errorf("%w %q", errSays, show(answer, 120))
+		return verdict{}, fmt.Errorf("%w %s", errSays, told(answer, 120))
 	}
-	return verdict{}, fmt.Errorf("%w: %q", errAnswer, show(answer, 120))
+	return verdict{}, fmt.Errorf("%w: %s", errAnswer, told(answer, 120))
 }
 
 func (clamd) ping(c net.Conn, max int64) error {
@@ -108,7 +108,7 @@ func (clamd) ping(c net.Conn, max int64) error {
 	}
 	answer, err := readClamd(c, max)
 	if err == nil && answer != "PONG" {
-		err = fmt.Errorf("%w: %q", errAnswer, show(answer, 120))
+		err = fmt.Errorf("%w: %s", errAnswer, told(answer, 120))
 	}
 	return err
 }

@@ -107,6 +107,9 @@ func TestHostileServers(t *testing.T) {
 				if !known || !strings.HasPrefix(b.why(), "not scanned: no "+kind.String()+" answered: "+bad.spec+": ") || !strings.HasSuffix(b.why(), ": tempfail") {
 					t.Errorf("explained by %q, want %s", b.why(), tt.why)
 				}
+				if strings.Contains(b.why(), `"`) { // logs leave out what is in them
+					t.Errorf("explained in quotes by %q", b.why())
+				}
 				if slow && tt.large {
 					return // the next would have to be quick
 				}

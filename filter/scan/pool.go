@@ -47,7 +47,7 @@ const maxTries = 6
 
 func (e *downError) add(spec string, err error) {
 	if len(e.tries) <= maxTries {
-		e.tries = append(e.tries, spec+": "+show(reason(err), 160))
+		e.tries = append(e.tries, spec+": "+strings.ReplaceAll(show(reason(err), 160), `"`, "'"))
 	}
 }
 

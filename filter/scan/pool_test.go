@@ -243,7 +243,7 @@ func TestReady(t *testing.T) {
 			{refused, "PONG\x00", "", 0},
 			{stuck, "PONG\x00", "", 0}, // the silent one uses up nobody's time
 			{"PONG\x00", stuck, "", 0},
-			{refused, "HUH\x00", `scan: scan: no clamd answers: a:1: refused; b:1: the answer makes no sense: "HUH"`, 0},
+			{refused, "HUH\x00", `scan: scan: no clamd answers: a:1: refused; b:1: the answer makes no sense: 'HUH'`, 0},
 			{deaf, stuck, "scan: scan: no clamd answers: a:1: no answer in time; b:1: no answer in time", 5 * time.Second},
 		} {
 			s := newSite(t, Options{Servers: []string{"a:1", "b:1"}}, map[string]func(int) string{"a": always(tt.a), "b": always(tt.b)})

@@ -108,7 +108,7 @@ func readHTTP(r io.Reader, req *http.Request, max int64) ([]byte, error) {
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
 		return nil, fmt.Errorf("the connection was closed in the middle of an answer: %w", io.ErrUnexpectedEOF)
 	case err != nil:
-		return nil, fmt.Errorf("%w: %q", errAnswer, show(err.Error(), 120))
+		return nil, fmt.Errorf("%w: %s", errAnswer, told(err.Error(), 120))
 	case resp.StatusCode == http.StatusRequestEntityTooLarge:
 		return nil, errTooLarge
 	case resp.StatusCode != http.StatusOK:
@@ -116,7 +116,7 @@ func readHTTP(r io.Reader, req *http.Request, max int64) ([]byte, error) {
 		if json.Unmarshal(body, &says) != nil || says.Error == "" {
 			says.Error = http.StatusText(resp.StatusCode)
 		}
-		return nil, fmt.Errorf("%w %d %q", errSays, resp.StatusCode, show(says.Error, 120))
+		return nil, fmt.Errorf("%w %d %s", errSays, resp.StatusCode, told(says.Error, 120))
 	}
 	return body, nil
 }
@@ -151,7 +151,7 @@ type rspamdAnswer struct {
 func (s rspamd) parse(body []byte) (v verdict, err error) {
 	var a rspamdAnswer
 	if err := json.Unmarshal(body, &a); err != nil {
-		return v, fmt.Errorf("%w: %q", errAnswer, show(err.Error(), 120))
+		return v, fmt.Errorf("%w: %s", errAnswer, told(err.Error(), 120))
 	}
 	if a.Score == nil || a.Action == "" {
 		return v, fmt.Errorf("%w: it has no score or no action", errAnswer)
@@ -187,7 +187,7 @@ func (s rspamd) ping(c net.Conn, max int64) error {
 	}
 	body, err := readHTTP(c, req, max)
 	if err == nil && strings.TrimSpace(string(body)) != "pong" {
-		err = fmt.Errorf("%w: %q", errAnswer, show(string(body), 120))
+		err = fmt.Errorf("%w: %s", errAnswer, told(string(body), 120))
 	}
 	return err
 }
@@ -232,7 +232,7 @@ func parseEdits(raw []byte) (*fieldEdits, error) {
 			}
 			if json.Unmarshal(x, &a.value) != nil {
 				if json.Unmarshal(x, &field) != nil || field.Value == nil {
-					return nil, bad("field " + strconv.Quote(name))
+					return nil, bad("field " + told(name, 60))
 				}
 				if a.value = *field.Value; field.Order != nil {
 					a.place = *field.Order
@@ -248,7 +248,7 @@ func parseEdits(raw []byte) (*fieldEdits, error) {
 		for _, x := range list(m.Remove[name]) {
 			var n float64
 			if json.Unmarshal(x, &n) != nil || n != math.Trunc(n) || math.Abs(n) > 1e6 {
-				return nil, bad("number of " + strconv.Quote(name))
+				return nil, bad("number of " + told(name, 60))
 			}
 			if len(e.remove) == maxFieldEdits {
 				return nil, bad("more than " + strconv.Itoa(maxFieldEdits) + " fields")

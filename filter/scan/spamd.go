@@ -70,12 +70,12 @@ func readSpamd(r io.Reader, max int64) (v verdict, err error) {
 		}
 		key, value, ok := strings.Cut(line, ":")
 		if value = strings.TrimSpace(value); !ok {
-			return v, fmt.Errorf("%w: %q", errAnswer, show(line, 120))
+			return v, fmt.Errorf("%w: %s", errAnswer, told(line, 120))
 		}
 		switch strings.ToLower(key) {
 		case "content-length":
 			if length, err = strconv.ParseInt(value, 10, 64); err != nil || length < 0 {
-				return v, fmt.Errorf("%w: %q", errAnswer, show(line, 120))
+				return v, fmt.Errorf("%w: %s", errAnswer, told(line, 120))
 			}
 			if length > max {
 				return v, fmt.Errorf("%w: it is longer than %d bytes", errAnswer, max)
@@ -121,10 +121,10 @@ func readLine(r *bufio.Reader) (string, error) {
 func judgeSpamd(line, want string) error {
 	words := strings.Fields(line)
 	if len(words) < 3 || !strings.HasPrefix(words[0], "SPAMD/") {
-		return fmt.Errorf("%w: %q", errAnswer, show(line, 120))
+		return fmt.Errorf("%w: %s", errAnswer, told(line, 120))
 	}
 	if words[1] != "0" || words[2] != want {
-		return fmt.Errorf("%w %q", errSays, show(line, 120))
+		return fmt.Errorf("%w %s", errSays, told(line, 120))
 	}
 	return nil
 }
@@ -144,7 +144,7 @@ func parseSpam(s string) (v verdict, err error) {
 	v.score, errs[0] = strconv.ParseFloat(strings.TrimSpace(got), 64)
 	v.threshold, errs[1] = strconv.ParseFloat(strings.TrimSpace(limit), 64)
 	if err != nil || errs[0] != nil || errs[1] != nil || !finite(v.score) || !finite(v.threshold) {
-		return verdict{}, fmt.Errorf("%w: Spam: %q", errAnswer, show(s, 120))
+		return verdict{}, fmt.Errorf("%w: Spam: %s", errAnswer, told(s, 120))
 	}
 	return v, nil
 }

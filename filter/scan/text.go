@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"math"
 	"strconv"
 	"strings"
 )
@@ -19,6 +20,11 @@ func show(s string, n int) string {
 	}
 	return s
 }
+
+// told returns what a server said of itself, for errors, n bytes of it. It says why a
+// scanner fails and is none of the message, so it has no double quotes, in which
+// explanations have what is.
+func told(s string, n int) string { return "'" + strings.ReplaceAll(show(s, n), `"`, "'") + "'" }
 
 // maxNames bounds what is told of what a scanner found.
 const (
@@ -50,5 +56,10 @@ func showName(s string) string {
 	}, show(s, maxName))
 }
 
-// score writes a score as scanners do.
-func score(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
+// score writes a score as scanners do, and one that no rules add up to in a few digits.
+func score(f float64) string {
+	if math.Abs(f) < 1e6 {
+		return strconv.FormatFloat(f, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(f, 'g', 6, 64) // NaN too
+}
