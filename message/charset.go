@@ -29,6 +29,7 @@ var charsets = map[string]encoding.Encoding{
 	"utf-16": unicode.UTF16(unicode.BigEndian, unicode.UseBOM), "csutf16": unicode.UTF16(unicode.BigEndian, unicode.UseBOM),
 	"utf-32": utf32.UTF32(utf32.BigEndian, utf32.UseBOM), "utf-32be": utf32.UTF32(utf32.BigEndian, utf32.UseBOM), "utf-32le": utf32.UTF32(utf32.LittleEndian, utf32.UseBOM),
 	"hz-gb-2312": simplifiedchinese.HZGB2312, "hz": simplifiedchinese.HZGB2312,
+	"273": ibm273, "csibm273": ibm273, "500": ibm500, "csibm500": ibm500, "ebcdic-cp-be": ibm500, "ebcdic-cp-ch": ibm500,
 	"437": charmap.CodePage437, "850": charmap.CodePage850, "858": charmap.CodePage858,
 	"932": japanese.ShiftJIS, "936": simplifiedchinese.GBK, "949": korean.EUCKR, "950": traditionalchinese.Big5,
 }

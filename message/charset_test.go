@@ -57,6 +57,11 @@ func TestCharsets(t *testing.T) {
 		{"utf-7", "+2D0", "\ufffd"},
 		{"utf-7", "a\xe4b", "a\u00e4b"},
 		{"ebcdic-cp-us", "\xc1\xa9", "Az"},
+		{"ibm500", "\x85\xa5\x89\x93\x4b\x85\xa7\x85 \x4a\x5a", "evil.exe\u0080[]"},
+		{"cp500", "\x4f\xbb", "!|"},
+		{"ebcdic-cp-ch", "\xc1", "A"},
+		{"IBM273", "\x85\xa5\x89\x93\x4b\x85\xa7\x85\xa1\xb5", "evil.exeß@"},
+		{"csIBM273", "\xc0\x6a\xd0", "äöü"},
 	} {
 		if got := decodeCharset(tt.label, []byte(tt.in)); got != tt.want {
 			t.Errorf("%q in %s = %q, want %q", tt.in, tt.label, got, tt.want)

@@ -29,6 +29,7 @@ const (
 	DefectExternalBody                     // the body lies elsewhere (RFC 2046 section 5.2.3)
 	DefectUUEncode                         // a file that is uuencoded or in yEnc stands in the text
 	DefectUUEncodeCut                      // such a file has no end
+	DefectUUEncodeCR                       // the line that such a file begins with stands behind a CR alone, where LF ends the lines
 	DefectEncodedData                      // the encoded data holds bytes of no meaning; found by [Part.Open]
 	DefectDepthLimit                       // parts lie deeper than Options.MaxDepth
 	DefectPartsLimit                       // there are more parts than Options.MaxParts
@@ -63,6 +64,7 @@ var kindNames = [kinds]string{
 	DefectExternalBody:     "external body",
 	DefectUUEncode:         "uuencoded file in text",
 	DefectUUEncodeCut:      "uuencoded file without end",
+	DefectUUEncodeCR:       "uuencoded file behind a bare CR",
 	DefectEncodedData:      "bad encoded data",
 	DefectDepthLimit:       "depth limit",
 	DefectPartsLimit:       "parts limit",

@@ -19,7 +19,7 @@ type Options struct {
 	// What follows are other readings than the usual one: of clients that see parts
 	// where others see none, to look at what they show. A tree with BareCR is one of
 	// a copy.
-	BareCR         bool // a CR alone ends a line; see DefectHeaderCR, DefectBoundaryCR
+	BareCR         bool // a CR alone ends a line; see DefectHeaderCR, DefectBoundaryCR, DefectUUEncodeCR
 	BoundaryPrefix bool // a line that begins with a boundary is one; see DefectBoundaryPrefix
 	Encoding       int  // which of Part.Encodings counts, if a part has so many
 }

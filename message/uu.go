@@ -41,6 +41,9 @@ func (r *reader) findUU(p *Part) error {
 		return nil
 	}
 	if newDecoder(p.enc) == nil {
+		if err := p.noteBareBegin(p.doc, p.body, p.end); err != nil {
+			return err
+		}
 		return r.scanUU(p, p.doc, p.body, p.end)
 	}
 	found, err := decodedHasUU(p)
@@ -50,6 +53,9 @@ func (r *reader) findUU(p *Part) error {
 	size, left := r.t.spool.Size(), r.decoded
 	d, err := r.unpack(p)
 	if d == nil || err != nil {
+		return err
+	}
+	if err := p.noteBareBegin(d, 0, d.size); err != nil {
 		return err
 	}
 	p.inner = d
@@ -88,6 +94,33 @@ func decodedHasUU(p *Part) (bool, error) {
 		out = append(out[:0], out[max(0, len(out)-most):]...)
 	}
 	return false, nil
+}
+
+// noteBareBegin notes the line that a file begins with where it stands behind a CR
+// alone, which is no line end in this reading.
+func (p *Part) noteBareBegin(d *doc, from, to int64) error {
+	if d.eol == '\r' {
+		return nil
+	}
+	w := newWindow(d.src, to, d.eol)
+	defer w.free()
+	uu, yenc := []byte("\rbegin"), []byte("\r=ybegin")
+	for pos := from; pos < to; {
+		b := w.at(pos, len(yenc))
+		if len(b) == 0 {
+			return w.err
+		}
+		for _, line := range [][]byte{uu, yenc} {
+			if i := bytes.Index(b, line); i >= 0 {
+				p.note(DefectUUEncodeCR, pos+int64(i))
+				return nil
+			}
+		}
+		if pos += int64(len(b)); pos < to {
+			pos -= int64(len(yenc) - 1) // it may be cut
+		}
+	}
+	return nil
 }
 
 func hasBegin(b []byte) bool {
