@@ -103,7 +103,7 @@ func (i *inflating) Read(p []byte) (int, error) {
 }
 
 // gunzip unpacks gzip members (RFC 1952), one behind another. Zeros behind one are
-// padding, as they are to gzip(1).
+// padding, as they are to gzip(1), and so are line ends, which come of sending it as text.
 func (w *walk) gunzip(src Source) (*gunzipper, error) {
 	r := bufio.NewReader(sequential(src))
 	z, err := gzip.NewReader(r)
@@ -129,7 +129,7 @@ func (g *gunzipper) Read(p []byte) (int, error) {
 		if err != nil {
 			return n, err
 		}
-		if c != 0 {
+		if c != 0 && c != '\r' && c != '\n' {
 			break
 		}
 	}

@@ -63,6 +63,7 @@ type entry struct {
 	dir       bool
 	link      string
 	again     bool // what is inside has been listed
+	borrowed  bool // the first name is that of the archive: it promises nothing of the content
 	// section is the content where it lies in the archive as it is. Else open unpacks it; a
 	// nil open is content that cannot be unpacked.
 	section Source
@@ -226,7 +227,10 @@ func (t *content) nested() error {
 	}
 	kind := detectHead(head)
 	named := None
-	for _, n := range t.e.names {
+	for i, n := range t.e.names {
+		if i == 0 && t.e.borrowed {
+			continue
+		}
 		if k := kindByName(n); k != None && named == None {
 			name, named = n, k
 		}

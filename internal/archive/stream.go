@@ -26,7 +26,8 @@ func (c *container) listStream() error {
 	case Zstd:
 		e.open = func() (io.ReadCloser, error) { return c.w.unzstd(c.src) }
 	}
-	e.names = []string{withoutExtension(c.name)}
+	name := withoutExtension(c.name)
+	e.names, e.borrowed = []string{name}, name == c.name
 	if stored != "" {
 		e.names = append(e.names, stored)
 	}
