@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -81,6 +82,93 @@ func TestLargeTextTakesLittleMemory(t *testing.T) {
 			t.Errorf("%s %.20q: the heap grew by %d MiB", tt.charset, tt.text, grown>>20)
 		}
 	}
+}
+
+// A tag of very many attributes is the sender's choice too: it goes before they take memory.
+func TestCrowdedTagTakesLittleMemory(t *testing.T) {
+	const size = 8<<20 - 4096 // below MaxToken
+	for _, tt := range []struct {
+		name, head, attr, end, want string
+		most                        int64
+	}{
+		{"names", "<a ", "a ", ">", "<!-- removed: tag -->tail", 0},
+		{"values", "<a ", "a=b ", ">", "<!-- removed: tag -->tail", 0},
+		{"quoted values", "<a ", `a=">"b='>'`, ">", "<!-- removed: tag -->tail", 0},
+		{"slashes", "<a ", "a/", ">", "<!-- removed: tag -->tail", 0},
+		{"equals", "<a ", "= ", ">", "<!-- removed: tag -->tail", 0},
+		{"different names", "<a ", "", ">", "<!-- removed: tag -->tail", 0},
+		{"of a title", "<title ", "a ", "><p></title>", "<!-- removed: title -->tail", 0},
+		{"of a script", "<script ", "a ", "><p></script>", "<!-- removed: script -->tail", 0},
+		{"never closed", "<a ", "a ", "", "<!-- removed: tag -->", 0},
+		{"of an end tag", "</a ", "a ", ">", "<!-- removed: tag -->tail", 4 * size}, // that a tokenizer holds whole
+	} {
+		charsets := []string{"us-ascii"}
+		if strings.HasSuffix(tt.name, "names") {
+			charsets = append(charsets, "utf-16", "utf-32be", "utf-7", "iso-2022-jp", "hz-gb-2312", "johab", "ibm037")
+		}
+		for _, charset := range charsets {
+			way := readings(nil, charset)[0]
+			encode := func(s string) string {
+				var b strings.Builder
+				w, _ := way.writer(&b)
+				if way.strip != nil {
+					return s
+				}
+				io.WriteString(w, s)
+				w.Close()
+				return b.String()
+			}
+			width := int64(len(encode("aa")) - len(encode("a")))
+			var attrs io.Reader = &repeated{text: encode(tt.attr), left: size / int64(max(len(tt.attr), 1)) * int64(len(tt.attr)) * width}
+			if tt.attr == "" {
+				attrs = &numbered{encode: encode, left: (size - 16<<10) * width}
+			}
+			tail := "tail"
+			if tt.end == "" {
+				tail = ""
+			}
+			text := io.MultiReader(strings.NewReader(encode(tt.head)), attrs, strings.NewReader(encode(tt.end+tail)))
+			var out strings.Builder
+			grown := peakHeap(func() {
+				if _, err := Remove(context.Background(), &out, text, Options{Charset: charset}); err != nil {
+					t.Errorf("%s, %s: %v", tt.name, charset, err)
+				}
+			})
+			t.Logf("%-16s %-12s the heap grew by %.1f MiB", tt.name, charset, float64(grown)/(1<<20))
+			if most := max(tt.most, 6<<20); grown > most {
+				t.Errorf("%s, %s: the heap grew by %d MiB", tt.name, charset, grown>>20)
+			}
+			if got := out.String(); got != encode(tt.want) && (charset != "johab" || got != "<!-- removed: text -->") { // it cannot be written
+				t.Errorf("%s, %s: got %.80q, want %q", tt.name, charset, got, encode(tt.want))
+			}
+		}
+	}
+}
+
+// numbered are attributes of different names.
+type numbered struct {
+	encode func(string) string
+	left   int64
+	n      int
+	rest   string
+}
+
+func (r *numbered) Read(p []byte) (int, error) {
+	if r.rest == "" {
+		if r.left <= 0 {
+			return 0, io.EOF
+		}
+		var b strings.Builder
+		for range 1000 {
+			r.n++
+			b.WriteString("a" + strconv.Itoa(r.n) + " ")
+		}
+		r.rest = r.encode(b.String())
+		r.left -= int64(len(r.rest))
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
 }
 
 // Reading ends with the context, in every encoding and pass.

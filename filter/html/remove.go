@@ -147,8 +147,8 @@ const headSize = 4096
 // Malformed HTML is no error; neither is what exceeds a limit, which is removed
 // and reported. The errors are those of r, w, ctx and the spools, and then what was
 // written is incomplete and not to be shown to anyone. r may be left unread beyond a
-// limit. At no time are more than twelve times MaxToken bytes held, and two spools
-// where the text must be decoded.
+// limit. At no time are more than twelve times MaxToken bytes held, some 300 for each of
+// MaxAttributes, and two spools where the text must be decoded.
 func Remove(ctx context.Context, w io.Writer, r io.Reader, o Options) (Report, error) {
 	o = o.withDefaults()
 	br := bufio.NewReaderSize(&ctxReader{ctx, r}, headSize)

@@ -36,6 +36,10 @@ type scanner struct {
 	attrs   []attr
 	edited  []byte
 	crowded bool           // the tokenizer has seen a tag of many attributes
+	count   tagCount       // of the start tag that the tokenizer is in
+	counted int            // bytes of it, from its name on
+	short   bool           // the token is a tag that was shortened
+	passed  int            // by how many bytes; less than 0 where its new end is longer
 	raw     string         // the raw text element whose start tag was just read, "" for none
 	skip    bool           // its content goes
 	held    []byte         // its start tag, while its content decides over it
@@ -73,7 +77,7 @@ func newScanner(w io.Writer, r io.Reader, o Options) *scanner {
 // renew puts a new tokenizer before the bytes b.
 func (s *scanner) renew(b ...[]byte) {
 	s.src.unread(b...)
-	s.z = html.NewTokenizer(s.src)
+	s.z = html.NewTokenizer(guard{s})
 	s.z.SetMaxBuf(s.o.MaxToken)
 	s.z.AllowCDATA(s.cdata == cdataText)
 	s.crowded = false
@@ -83,10 +87,17 @@ func (s *scanner) renew(b ...[]byte) {
 func (s *scanner) run() error {
 	s.renew()
 	for !s.stop && s.werr == nil {
+		s.count, s.counted = tagCount{}, 0
 		tt := s.z.Next()
 		raw := s.z.Raw()
 		if tt == html.ErrorToken {
-			if err := s.z.Err(); err != io.EOF && err != html.ErrBufferExceeded {
+			err := s.z.Err()
+			if err == errCrowded {
+				if err = s.shorten(raw); err == nil {
+					continue
+				}
+			}
+			if err != io.EOF && err != html.ErrBufferExceeded {
 				return fmt.Errorf("html: read: %w", err)
 			}
 		}
@@ -112,7 +123,8 @@ func (s *scanner) run() error {
 		} else {
 			s.token(tt, raw)
 		}
-		s.off += int64(size)
+		s.off += int64(size + s.passed)
+		s.short, s.passed = false, 0
 		if tt == html.ErrorToken {
 			break
 		}
@@ -166,7 +178,7 @@ func (s *scanner) token(tt html.TokenType, raw []byte) {
 		s.last = tt == html.EndTagToken && string(raw) == endOfRaw
 	}
 	odd := tt != html.TextToken && s.hidden(raw) >= 0
-	odd = odd || (tt == html.StartTagToken || tt == html.SelfClosingTagToken) && holdsVT(raw)
+	odd = odd || (tt == html.StartTagToken || tt == html.SelfClosingTagToken) && holdsVT(raw, s.o.MaxAttributes)
 	switch {
 	case odd && (tt == html.StartTagToken || tt == html.SelfClosingTagToken):
 		// What the tokenizer takes for raw text is read as markup then.

@@ -17,9 +17,10 @@ type attr struct {
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f' }
 
 // scanTag returns where the name of a tag ends and appends its attributes, those
-// named before included, to attrs. name is where the tag's name begins. It cuts
-// as the tokenizer does (WHATWG HTML sections 13.2.5.8 and 13.2.5.32 to 39).
-func scanTag(raw []byte, name int, attrs []attr) (nameEnd int, _ []attr) {
+// named before included, to attrs until that has more than most. name is where the
+// tag's name begins. It cuts as the tokenizer does (WHATWG HTML sections 13.2.5.8 and
+// 13.2.5.32 to 39).
+func scanTag(raw []byte, name, most int, attrs []attr) (nameEnd int, _ []attr) {
 	i := name
 	for i < len(raw) && !isSpace(raw[i]) && raw[i] != '/' && raw[i] != '>' {
 		i++
@@ -71,18 +72,21 @@ func scanTag(raw []byte, name int, attrs []attr) (nameEnd int, _ []attr) {
 			}
 		}
 		if a.name[0] < a.name[1] {
-			attrs = append(attrs, a)
+			if attrs = append(attrs, a); len(attrs) > most {
+				return nameEnd, attrs
+			}
 		}
 	}
 }
 
 // holdsVT reports whether a vertical tab stands in a tag and not in quotes. Old
-// browsers take it for a blank, and what follows for attributes.
-func holdsVT(raw []byte) bool {
+// browsers take it for a blank, and what follows for attributes. It looks no further
+// than one attribute more than most.
+func holdsVT(raw []byte, most int) bool {
 	if bytes.IndexByte(raw, '\v') < 0 {
 		return false
 	}
-	end, attrs := scanTag(raw, 1, nil)
+	end, attrs := scanTag(raw, 1, most, nil)
 	if bytes.IndexByte(raw[:end], '\v') >= 0 {
 		return true
 	}
@@ -167,7 +171,7 @@ func (s *scanner) edit(raw []byte) (drop string, edited []byte, changed bool) {
 	if len(raw) > 1 && raw[1] == '/' {
 		at = 2
 	}
-	nameEnd, attrs := scanTag(raw, at, s.attrs[:0])
+	nameEnd, attrs := scanTag(raw, at, s.o.MaxAttributes, s.attrs[:0])
 	s.attrs = attrs
 	s.crowded = s.crowded || len(attrs) > manyAttributes
 	if cap(attrs) > 4096 {

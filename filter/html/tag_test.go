@@ -11,7 +11,7 @@ import (
 
 // scanned is what the tokenizer makes of the attributes scanTag found.
 func scanned(raw []byte) (name string, list [][2]string) {
-	end, attrs := scanTag(raw, 1, nil)
+	end, attrs := scanTag(raw, 1, len(raw), nil)
 	seen := map[string]bool{}
 	for _, a := range attrs {
 		key := asciiLower(raw[a.name[0]:a.name[1]])
@@ -66,6 +66,18 @@ func FuzzScanTag(f *testing.F) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("scanTag(%q) (-tokenizer +scanTag):\n%s", raw, diff)
 		}
+		// Counted in pieces, with what is behind the tag.
+		var count tagCount
+		size := 1
+		for rest := append(raw[1:], "<b c>"...); len(rest) > 0; {
+			n := min(len(rest), 1+len(in)%5)
+			size += count.add(rest[:n])
+			rest = rest[n:]
+		}
+		_, attrs := scanTag(raw, 1, len(raw), nil)
+		if empty := tt == html.SelfClosingTagToken; count.at != behindTag || size != len(raw) || count.attrs != len(attrs) || empty != count.empty && len(attrs) == len(want) {
+			t.Errorf("of %q %d bytes are counted with %d attributes, empty %v, want %d, %d, %v", raw, size, count.attrs, count.empty, len(raw), len(attrs), empty)
+		}
 	})
 }
 
@@ -85,10 +97,10 @@ func FuzzEditKeepsTheOtherAttributes(f *testing.F) {
 		if !changed {
 			return
 		}
-		end, attrs := scanTag(raw, 1, nil)
+		end, attrs := scanTag(raw, 1, len(raw), nil)
 		var want [][2]string
 		removed := s.report.Total
-		endGot, attrsGot := scanTag(edited, 1, nil)
+		endGot, attrsGot := scanTag(edited, 1, len(edited), nil)
 		if string(raw[:end]) != string(edited[:endGot]) || len(attrsGot)+removed != len(attrs) && s.report.Total < 64 {
 			t.Errorf("edit(%q) = %q, with %d removed", raw, edited, removed)
 		}
