@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/encoding/unicode"
+
+	"github.com/gomilter/gomilter/internal/filename"
 )
 
 // htmlTypes are the media types of what readers show as HTML.
@@ -15,10 +17,12 @@ var htmlTypes = map[string]bool{
 	"application/x-html": true, "image/svg": true, "application/hta": true,
 }
 
-// htmlNames are the endings of file names that are opened as HTML.
+// htmlNames are the endings of file names that are opened as HTML; the last is what
+// Windows takes for one.
 var htmlNames = map[string]bool{
 	".htm": true, ".html": true, ".xhtml": true, ".xht": true, ".shtml": true, ".shtm": true, ".stm": true,
 	".svg": true, ".mht": true, ".mhtml": true, ".hta": true, ".xhtm": true, ".dhtml": true, ".htmls": true,
+	".{25336920-03f9-11cf-8fd0-00aa00686f13}": true,
 }
 
 // IsHTML reports whether a part may be shown as HTML, XHTML or SVG.
@@ -35,13 +39,13 @@ func IsHTML(head []byte, mediaType string, names []string) bool {
 	if htmlTypes[mediaType] {
 		return true
 	}
-	for _, name := range names {
-		if htmlNames[strings.ToLower(path.Ext(plainFile(name)))] {
+	if endIn(names, htmlNames) {
+		return true
+	}
+	if isXMLType(mediaType, names) {
+		if page, _ := isXMLPage(bytes.NewReader(head)); page {
 			return true
 		}
-	}
-	if isXMLType(mediaType, names) && xmlPage.Match(bytes.ReplaceAll(head, []byte{0}, nil)) {
-		return true
 	}
 	if strings.HasPrefix(mediaType, "text/") && mediaType != "text/xml" {
 		return false
@@ -49,19 +53,16 @@ func IsHTML(head []byte, mediaType string, names []string) bool {
 	return sniff(head)
 }
 
-// plainFile is the name of a file as Windows has it: it passes over dots and
-// blanks at the end, and opens x.html::$DATA.
-func plainFile(name string) string {
-	name, _, _ = strings.Cut(name, "::$")
-	return strings.TrimRight(strings.Map(visible, name), ". ")
-}
-
-// visible drops controls.
-func visible(r rune) rune {
-	if r < ' ' || r == 0x7f || r == '\u00ad' || '\u200b' <= r && r <= '\u200f' || '\u202a' <= r && r <= '\u202e' || r == '\ufeff' {
-		return -1
+// endIn reports whether a name ends, to some system, in one of the endings.
+func endIn(names []string, endings map[string]bool) bool {
+	for _, name := range names {
+		for _, s := range filename.Readings(name) {
+			if endings[path.Ext(s)] {
+				return true
+			}
+		}
 	}
-	return r
+	return false
 }
 
 // htmlTags are what text that is HTML begins with (WHATWG MIME Sniffing section

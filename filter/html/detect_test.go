@@ -1,6 +1,9 @@
 package html
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestIsHTML(t *testing.T) {
 	for _, tt := range []struct {
@@ -19,6 +22,13 @@ func TestIsHTML(t *testing.T) {
 		{"name with dots and blanks behind", "", "", "a.html. .", true},
 		{"name of a stream", "", "", "a.html::$DATA", true},
 		{"name written backwards", "", "", "a.\u202ehtml", true},
+		{"name with a semicolon behind", "", "", "a.html;", true},
+		{"name with a slash behind", "", "", "a.html/", true},
+		{"name with a wildcard behind", "", "", "a.html?", true},
+		{"name in full width", "", "", ".\uff48tml", true},
+		{"name of XML in full width", "<x xmlns='http://www.w3.org/1999/xhtml'/>", "", "a.\uff58ml", true},
+		{"name with an encoded dot", "", "", "a%2ehtml", true},
+		{"name of a class of Windows", "", "", "a.{25336920-03F9-11CF-8FD0-00AA00686F13}", true},
 		{"name that only holds one", "", "", "a.html.txt", false},
 		{"compressed", "\x1f\x8b", "", "a.svgz", false},
 		{"text that looks like it", "<html><p>", "text/plain", "", false},
@@ -31,6 +41,21 @@ func TestIsHTML(t *testing.T) {
 		{"XML that holds XHTML", "<x><y:script xmlns:y='http://www.w3.org/1999/xhtml'/></x>", "application/rss+xml", "", true},
 		{"XML with an entity", "<!DOCTYPE x [<!ENTITY y 'z'>]>", "text/xml", "", true},
 		{"XML with a style sheet of its own", "<?xml-stylesheet type='text/xsl' href='#x'?>", "", "a.xml", true},
+		{"XML that gives elements a namespace", "<!DOCTYPE x [<!ATTLIST script xmlns CDATA 'http://www.w3.org/1999/&#120;html'>]><x><script/></x>", "text/xml", "", true},
+		{"XML with declarations of its own", "<!DOCTYPE x SYSTEM \"a'>b\" [ ]>", "text/xml", "", true},
+		{"XML with a document type", "<!DOCTYPE x SYSTEM '[a>'><x y='['/>", "text/xml", "", false},
+		{"XML with a namespace far behind", "<x xmlns" + strings.Repeat(" ", 100<<10) + "=\n\t'http://www.w3.org/1999/&#120;html'/>", "text/xml", "", true},
+		{"XML with a namespace of a long prefix", "<x xmlns:" + strings.Repeat("a", 100<<10) + " = \"http://www.w3.org/1999/&#120;html\"/>", "text/xml", "", true},
+		{"XML with references elsewhere", "<x xmlns='urn:x' y='&amp;'>&amp;</x>", "text/xml", "", false},
+		{"XML that is its own style sheet", "<?xml-stylesheet href='a.xml'?><s:stylesheet xmlns:s='http://www.w3.org/1999/XSL/Transform'/>", "text/xml", "a.xml", true},
+		{"XML that is its own style sheet by no name", "<?xml-stylesheet href=''?>" + strings.Repeat("<a/>", 50<<10) + "<s:stylesheet xmlns:s='http://www.w3.org/1999/XSL/Transform'/>", "text/xml", "", true},
+		{"XML that is its own old style sheet", "<?xml-stylesheet href=''?><s:stylesheet xmlns:s='http://www.w3.org/TR/WD-xsl'/>", "text/xml", "", true},
+		{"XML with a style sheet behind a sign", "<?xml-stylesheet title='>' href = \" #x\"?>", "text/xml", "", true},
+		{"XML with a style sheet in its address", "<?xml-stylesheet href='data:text/xsl,x'?>", "text/xml", "", true},
+		{"XML in ISO 2022", "<?xml version='1.0' encoding='iso-2022-jp'?><x xmlns='http://www.w3.org/1999/\x1b(Bxhtml'/>", "text/xml", "", true},
+		{"XML in UTF-16", "<\x00x\x00 \x00x\x00m\x00l\x00n\x00s\x00=\x00'\x001\x009\x009\x009\x00/\x00X\x00h\x00t\x00m\x00l\x00", "text/xml", "", true},
+		{"XML in UTF-16 with what looks like a shift", "\x1b\x24\x42\x30<\x00x\x00 \x00x\x00m\x00l\x00n\x00s\x00=\x00'\x001\x009\x009\x009\x00/\x00X\x00h\x00t\x00m\x00l\x00", "text/xml", "", true},
+		{"XML that is only a style sheet", "<s:stylesheet xmlns:s='http://www.w3.org/1999/XSL/Transform'/>", "text/xml", "a.xsl", false},
 		{"XML with a style sheet elsewhere", "<?xml-stylesheet type='text/xsl' href='x.xsl'?>", "text/xml", "", false},
 		{"other XML", "<?xml version='1.0'?><rss/>", "text/xml", "", false},
 		{"name of a tag goes on", "<pre>", "", "", false},
