@@ -111,13 +111,14 @@ func (f *cleaner) message(ctx context.Context, t *filter.Transaction, e *filter.
 			t.Explain(fmt.Sprintf("and %d more parts", explained-maxExplained))
 		}
 	}()
+	remove := f.Remove.withDefaults() // of which the parts share what is read again
 	i := 0
 	for p := range tree.Parts() {
 		i++
 		if !p.IsLeaf() {
 			continue
 		}
-		o, ok, err := f.options(ctx, p)
+		o, ok, err := partOptions(ctx, p, remove)
 		if err != nil {
 			return nil, err
 		}
@@ -194,8 +195,8 @@ func partName(i int, p *message.Part) string {
 	return fmt.Sprintf("part %d (%q)", i, name)
 }
 
-// options returns how a part is read; ok is unset for one that is no HTML.
-func (f *cleaner) options(ctx context.Context, p *message.Part) (o Options, ok bool, err error) {
+// partOptions returns how a part is read; ok is unset for one that is no HTML.
+func partOptions(ctx context.Context, p *message.Part, remove Options) (o Options, ok bool, err error) {
 	kind := p.MediaType()
 	types, charsets := otherTypes(p)
 	if kind == "text/plain" && len(types) == 0 && len(p.Names()) == 0 {
@@ -219,7 +220,7 @@ func (f *cleaner) options(ctx context.Context, p *message.Part) (o Options, ok b
 			return o, false, err
 		}
 	}
-	o = f.Remove
+	o = remove
 	o.XML, o.also = xml, charsets
 	if _, told := p.Param("charset"); told {
 		o.Charset = p.Charset()

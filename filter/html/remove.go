@@ -39,6 +39,12 @@ type Options struct {
 	// MaxAttributes is how many attributes a tag may have; one with more is
 	// removed. 0 means 512.
 	MaxAttributes int
+	// MaxReread is the number of bytes that are read more than once: what some readers
+	// take for raw text or a comment and others for markup is read as that too, and
+	// what lies in that again. Each time counts as 512 bytes at least, in each charset,
+	// and a Filter counts all parts of a message together. What would take more is
+	// removed. 0 means 64 MiB.
+	MaxReread int64
 	// MaxFindings is how many findings a report lists; more are counted. 0 means 64.
 	MaxFindings int
 
@@ -47,7 +53,8 @@ type Options struct {
 	// rest in a file in [os.TempDir].
 	Spool func() *message.Spool
 
-	also []string // other charsets the text is labelled with
+	also   []string // other charsets the text is labelled with
+	reread *int64   // what is left of MaxReread
 }
 
 func (o Options) withDefaults() Options {
@@ -63,6 +70,13 @@ func (o Options) withDefaults() Options {
 	o.MaxToken = max(o.MaxToken, 64)
 	if o.MaxAttributes <= 0 {
 		o.MaxAttributes = 512
+	}
+	if o.MaxReread <= 0 {
+		o.MaxReread = 64 << 20
+	}
+	if o.reread == nil {
+		left := o.MaxReread
+		o.reread = &left
 	}
 	if o.MaxFindings <= 0 {
 		o.MaxFindings = 64

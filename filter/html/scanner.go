@@ -23,6 +23,7 @@ type scanner struct {
 	charsets []string // those the text is read in
 	depth    int      // of raw text read as markup
 	cdata    cdata
+	refused  bool // what plain was asked last was over MaxReread
 
 	z      *html.Tokenizer
 	src    *source
@@ -283,7 +284,11 @@ func (s *scanner) comment(raw []byte) {
 		odd = odd || bytes.HasPrefix(data, []byte(">")) || bytes.HasPrefix(data, []byte("->"))
 		if isConditional(data) {
 			if !s.o.KeepConditional || !s.plain(conditionalContent(data)) {
-				s.remove(Comment, "conditional comment")
+				kind := Comment
+				if s.o.KeepConditional && s.refused {
+					kind = Limit
+				}
+				s.remove(kind, "conditional comment")
 				return
 			}
 		}
@@ -473,6 +478,9 @@ func (s *scanner) rawText(name string, b []byte) {
 		}
 	}
 	if !ok {
+		if s.refused {
+			kind = Limit
+		}
 		off := s.off
 		s.off = s.heldOff
 		s.remove(kind, name)
@@ -487,9 +495,14 @@ func (s *scanner) rawText(name string, b []byte) {
 	s.keep(b)
 }
 
+// leastReread is what it takes to begin reading again, in bytes read.
+const leastReread = 512
+
 // plain reports whether raw text read as markup shows nothing active and ends
-// where it ends as text, CDATA sections being comments or text.
+// where it ends as text, CDATA sections being comments or text. It is not once that
+// takes more than is left of MaxReread.
 func (s *scanner) plain(b []byte) bool {
+	s.refused = false
 	if s.hidden(b) >= 0 {
 		return false
 	}
@@ -504,11 +517,17 @@ func (s *scanner) plain(b []byte) bool {
 		ways = []cdata{cdataComment, cdataText}
 	}
 	for _, way := range ways {
+		cost := int64(max(len(b), leastReread))
+		if s.refused = *s.o.reread < cost; s.refused {
+			return false
+		}
+		*s.o.reread -= cost
 		sub := newScanner(io.Discard, io.MultiReader(bytes.NewReader(b), bytes.NewReader([]byte(endOfRaw))), s.o)
 		sub.o.MaxSize = int64(len(b) + len(endOfRaw))
 		sub.o.MaxToken = len(b) + 2*len(endOfRaw)
 		sub.skipsNUL, sub.shifts, sub.xml, sub.charsets, sub.depth, sub.cdata = s.skipsNUL, s.shifts, s.xml, s.charsets, s.depth+1, way
 		if err := sub.run(); err != nil || sub.report.Total > 0 || !sub.last {
+			s.refused = sub.refused
 			return false
 		}
 	}
