@@ -463,7 +463,8 @@ func TestNewestFileWinsOfReloadsAtOnce(t *testing.T) {
 func TestDrainClosesAllSockets(t *testing.T) {
 	r := start(t, "timeouts = { stop = \"20s\" }\n"+refusing("red")+"[[listener]]\nsocket = \"unix:DIR/n.sock\"\nchain = [\"rules\"]\n")
 	s := r.connect("unix:DIR/m.sock")
-	if out, err := s.Mail(t.Context(), "<a@example.com>"); err != nil || out.Verdict != mta.Continue {
+	s.Mail(t.Context(), "<a@example.com>")
+	if out, err := s.Rcpt(t.Context(), "<b@example.com>"); err != nil || out.Verdict != mta.Continue { // which is answered
 		t.Fatalf("%v, %v", out, err)
 	}
 	r.Drain()
