@@ -339,18 +339,27 @@ func TestListsAreReadAgainWhenTheyChange(t *testing.T) {
 	}
 }
 
+// answeredRcpt is a rule for which the daemon answers RCPT, so that a client knows
+// that its message has begun.
+const answeredRcpt = `[[filter.rules.rule]]
+part = "recipient"
+match = "equal"
+values = ["nobody@example.com"]
+action = "reject"
+`
+
 func TestDrain(t *testing.T) {
-	r := start(t, refusing("red"))
+	r := start(t, refusing("red")+answeredRcpt)
 	s := r.connect("unix:DIR/m.sock")
 	ctx := t.Context()
-	if out, err := s.Mail(ctx, "<a@example.com>"); err != nil || out.Verdict != mta.Continue {
+	s.Mail(ctx, "<a@example.com>")
+	if out, err := s.Rcpt(ctx, "<b@example.com>"); err != nil || out.Verdict != mta.Continue {
 		t.Fatalf("%v, %v", out, err)
 	}
 	if err := r.ctl.Drain(ctx); err != nil {
 		t.Fatal(err)
 	}
 	r.log.await(t, "msg=stopping")
-	s.Rcpt(ctx, "<b@example.com>")
 	s.Data(ctx)
 	res, err := s.Message(ctx, []byte("Subject: red\r\n\r\nbody\r\n"))
 	if err != nil || res.Reply == nil || res.Reply.Code != 550 {
