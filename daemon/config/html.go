@@ -23,6 +23,7 @@ type HTML struct {
 	MaxSize          Size        `toml:"max_size" doc:"bytes of a page that are read; what follows is removed"`
 	MaxToken         Size        `toml:"max_token" opt:"min=64" doc:"bytes of a tag or comment; a longer one is removed with all that follows"`
 	MaxAttributes    int         `toml:"max_attributes" opt:"min=1" doc:"attributes of a tag; one with more is removed"`
+	MaxReread        Size        `toml:"max_reread" opt:"min=1" doc:"bytes of a message that are read more than once, since readers differ in what is text and what is a tag; what would take more is removed"`
 	MaxFindings      int         `toml:"max_findings" opt:"min=1" doc:"how many findings the explanation lists"`
 	Sealed           html.Action `toml:"sealed" doc:"what happens by active content in a part whose change would break a signature, or that is encrypted: tag the message with a header field, and a forged signature gets by; change the part all the same; quarantine: the mail server holds the message; reject"`
 	Tag              string      `toml:"tag" doc:"the header field of tag"`
@@ -31,7 +32,7 @@ type HTML struct {
 }
 
 func defaultHTML() *HTML {
-	return &HTML{Marker: "removed: ", MaxSize: 64 << 20, MaxToken: 8 << 20, MaxAttributes: 512, MaxFindings: 64, Tag: "X-Html-Warning",
+	return &HTML{Marker: "removed: ", MaxSize: 64 << 20, MaxToken: 8 << 20, MaxAttributes: 512, MaxReread: 64 << 20, MaxFindings: 64, Tag: "X-Html-Warning",
 		Reply: Reply{550, "5.7.1", "This message has active content in a signed part that we do not accept"}, KeepOriginals: true}
 }
 
@@ -53,7 +54,7 @@ func (o *HTML) build(b *build) *filter.Filter {
 	f, err := html.New(b.filter.Name, html.FilterOptions{
 		Remove: html.Options{Marker: o.Marker, RemoveForms: o.RemoveForms, RemoveDataImages: o.RemoveDataImages,
 			KeepConditional: o.KeepConditional, KeepStylesheets: o.KeepStylesheets, MaxSize: int64(o.MaxSize), MaxToken: int(o.MaxToken),
-			MaxAttributes: o.MaxAttributes, MaxFindings: o.MaxFindings},
+			MaxAttributes: o.MaxAttributes, MaxReread: int64(o.MaxReread), MaxFindings: o.MaxFindings},
 		Sealed:        o.Sealed,
 		Tag:           o.Tag,
 		Reply:         reply,

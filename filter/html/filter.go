@@ -1,6 +1,7 @@
 package html
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -113,9 +114,10 @@ func (f *cleaner) message(ctx context.Context, t *filter.Transaction, e *filter.
 	}()
 	remove := f.Remove.withDefaults() // of which the parts share what is read again
 	i := 0
+	var page *message.Part // changed as a whole with all it holds
 	for p := range tree.Parts() {
 		i++
-		if !p.IsLeaf() {
+		if !p.IsLeaf() && !isNoMail(p) || liesIn(p, page) {
 			continue
 		}
 		o, ok, err := partOptions(ctx, p, remove)
@@ -150,6 +152,9 @@ func (f *cleaner) message(ctx context.Context, t *filter.Transaction, e *filter.
 				changed, first = make(map[int]stretch), why
 			}
 			changed[i] = stretch{from, out.Size() - from}
+			if !p.IsLeaf() {
+				page = p
+			}
 		}
 	}
 	switch {
@@ -177,13 +182,50 @@ func (f *cleaner) message(ctx context.Context, t *filter.Transaction, e *filter.
 		return nil, err
 	}
 	for i, p := range slices.Collect(edit.Parts()) { // before any of them is changed
-		if s, ok := changed[i+1]; ok {
-			if err := p.SetBody(io.NewSectionReader(out, s.from, s.size)); err != nil {
-				return nil, err
-			}
+		s, ok := changed[i+1]
+		if !ok {
+			continue
+		}
+		if err := setPage(p, io.NewSectionReader(out, s.from, s.size)); err != nil {
+			return nil, err
 		}
 	}
 	return milter.Accept, nil
+}
+
+// isNoMail reports whether an attached message is none, but what clients save under the
+// name it has: it does not begin with a header field, or with one that is a tag. What
+// begins as in a mailbox is one.
+func isNoMail(p *message.Part) bool {
+	if len(p.Parts) != 1 || !p.Parts[0].IsMessage() {
+		return false
+	}
+	h := p.Parts[0].Header
+	if len(h) == 0 {
+		return true
+	}
+	name := h[0].Name()
+	return name == "" && !bytes.HasPrefix(h[0].Raw(), []byte("From ")) || strings.HasPrefix(name, "<")
+}
+
+// liesIn reports whether a part lies in another.
+func liesIn(p, in *message.Part) bool {
+	for p = p.Parent; p != nil && in != nil; p = p.Parent {
+		if p == in {
+			return true
+		}
+	}
+	return false
+}
+
+// setPage puts a page in the place of a part's body. One that was called a message is
+// called a page.
+func setPage(p *message.Part, body message.Source) error {
+	if p.IsLeaf() {
+		return p.SetBody(body)
+	}
+	charset, _ := p.Param("charset")
+	return p.Replace(message.Content{MediaType: "text/html", Charset: charset, Filename: p.Filename(), Disposition: p.Disposition(), Body: body})
 }
 
 // partName names a part in explanations. What the sender wrote is quoted, and bounded.
