@@ -14,6 +14,20 @@ var addressInCom = regexp.MustCompile(`^(?i)[a-z0-9.!#$%&'+_=~-]+@([a-z0-9-]+\.)
 // invitations and forwarded messages after people.
 func addressName(name string) bool { return len(name) <= 254 && addressInCom.MatchString(name) }
 
+// noCommand reports whether a part whose name ends in .com holds something else than the
+// program that Windows would take it for: what is called after a mail address or, being a
+// message, after a site, and is a text; or what is of the type that it tells, such as a document
+// with the name of a company.
+func noCommand(p *message.Part, name string) (bool, error) {
+	if addressName(name) || strings.HasPrefix(p.MediaType(), "message/") {
+		if ok, err := readable(p); ok || err != nil {
+			return ok, err
+		}
+	}
+	head, err := headOf(p)
+	return err == nil && program(head) == "" && ofType(p.MediaType(), head), err
+}
+
 // readable reports whether a part holds what is called after a mail address: a text or a
 // message by its type, or a card or an invitation as it begins, and no program and nothing
 // binary. Windows would run a text called .com as a program of DOS; those of 64 bits do
@@ -28,6 +42,5 @@ func readable(p *message.Part) (bool, error) {
 	if !typed && !bytes.HasPrefix(upper, []byte("BEGIN:VCARD")) && !bytes.HasPrefix(upper, []byte("BEGIN:VCALENDAR")) {
 		return false, nil
 	}
-	binary := bytes.ContainsFunc(head, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' && r != '\f' })
-	return !binary && program(head) == "", nil
+	return printable(head) && program(head) == "", nil
 }

@@ -448,16 +448,26 @@ func tagText(x finding) string {
 // look tells what rules a part meets. Of one that holds others only the names
 // count, and where its types disagree its content.
 func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]finding, error) {
-	names := p.Names()
+	names, kind := p.Names(), p.MediaType()
+	if kind == "text/calendar" || kind == "application/ics" {
+		more, err := calendarNames(p.Text())
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, more...)
+	}
 	shown := show(p.Filename())
 	var found []finding
 	for _, n := range names {
 		if !isName(n) {
 			continue
 		}
+		if n.From == "content-description" && !namedByDescription(p) {
+			continue
+		}
 		if ext := f.ext.find(n.Value); ext != "" && (ext != "com" || n.From != "content-description") {
-			if ext == "com" && addressName(n.Value) {
-				if ok, err := readable(p); ok || err != nil {
+			if ext == "com" {
+				if ok, err := noCommand(p, n.Value); ok || err != nil {
 					if err != nil {
 						return nil, err
 					}
@@ -471,21 +481,38 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 			break
 		}
 	}
-	kind := p.MediaType()
-	if ext := typeExtensions[kind]; len(found) == 0 && f.ext[ext] {
+	if ext := typeExtension(kind, p.Filename()); len(found) == 0 && f.ext[ext] {
 		found = append(found, finding{rule: ByName, Warning: Warning{Rule: ByName, Name: cmp.Or(shown, kind), Why: "its type is " + kind}})
 	}
 	if len(found) > 0 && f.decided(ByName) {
 		return found, nil
 	}
+	mail := false // it was taken apart as a message, and is one
 	if !p.IsLeaf() && !p.Has(message.DefectContentTypes) {
-		return found, nil
+		if !strings.HasPrefix(kind, "message/") {
+			return found, nil
+		}
+		head, err := headOf(p)
+		if err != nil {
+			return nil, err
+		}
+		// What clients save under a name is that file to them.
+		if mail = beginsAsMail(head); mail && !savedAs(names) {
+			return found, nil
+		}
 	}
 	if kind == "message/partial" {
 		return append(found, finding{rule: IsUnlisted, Warning: Warning{Rule: IsUnlisted, Name: kind, Why: "it is a fragment of a message"}}), nil
 	}
 	if shown == "" {
 		shown = show(p.MediaType()) + " without a name"
+	}
+	if strings.HasPrefix(kind, "text/") && p.IsLeaf() && !lettersAsASCII(p.Charset()) {
+		inside, err := f.lookIntoText(ctx, p, shown, b)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, inside...)
 	}
 	if shownTypes[kind] && p.Disposition() != "attachment" && !slices.ContainsFunc(names, isName) {
 		return found, nil // what clients show, and do not save
@@ -497,10 +524,10 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 	if why := program(head); why != "" {
 		return append(found, finding{rule: ByContent, Warning: Warning{Rule: ByContent, Name: shown, Why: "it is a " + why}}), nil
 	}
-	if rule, why := closed(kind, head); why != "" {
+	if rule, why := closed(kind, head); why != "" && !mail {
 		return append(found, finding{rule: rule, Warning: Warning{Rule: rule, Name: shown, Why: why}}), nil
 	}
-	inside, err := f.lookInto(ctx, p, shown, names, head, b)
+	inside, err := f.lookInto(ctx, p, shown, names, head, mail, b)
 	return append(found, inside...), err
 }
 
@@ -529,8 +556,9 @@ func (f *finder) decided(r Rule) bool { return f.actions[r] >= slices.Max(f.acti
 // aboutArchives are the rules on what is in archives.
 var aboutArchives = []Rule{ByMember, IsEncrypted, IsUnlisted, IsDamaged, IsTooLarge}
 
-// lookInto tells what an archive holds. Empty ones, as in bounces, hold nothing.
-func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, names []message.Name, head []byte, b *budget) ([]finding, error) {
+// lookInto tells what an archive holds. Empty ones, as in bounces, hold nothing, and mail that
+// was taken apart holds nothing but an archive.
+func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, names []message.Name, head []byte, mail bool, b *budget) ([]finding, error) {
 	if !slices.ContainsFunc(aboutArchives, func(r Rule) bool { return f.actions[r] != Ignore }) {
 		return nil, nil
 	}
@@ -552,17 +580,26 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 			found = append(found, finding{rule: rule, Warning: Warning{Rule: rule, Name: shown, Member: member, Why: why}})
 		}
 	}
-	addMessage := func(src message.Source, member string) error {
-		list, err := f.lookIntoMessage(ctx, src, b)
+	addMessage := func(src message.Source, read reading, member string) error {
+		list, err := f.lookIntoMessage(ctx, src, read, b)
 		for _, x := range list {
 			add(x.rule, strings.Trim(member+"/"+x.Member, "/"), x.Why)
 		}
 		return err
 	}
-	if isMessage(all, head) {
-		if err := addMessage(body, ""); err != nil {
+	if !mail && isMessage(all, head) {
+		if err := addMessage(body, readMessage, ""); err != nil {
 			return nil, err
 		}
+	}
+	// Files in a text are parts of their own.
+	if !mail && !strings.HasPrefix(p.MediaType(), "text/") && holdsFiles(all, head) {
+		if err := addMessage(body, readText, ""); err != nil {
+			return nil, err
+		}
+	}
+	if mail {
+		b.unpacked += body.Size() // once more for each message around it
 	}
 	limits, ok := b.left()
 	if !ok {
@@ -577,6 +614,7 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 	type letter struct {
 		member     string
 		from, size int64
+		read       reading
 	}
 	var letters []letter
 	var inside *message.Spool
@@ -597,12 +635,19 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 		if why := program(head); why != "" {
 			add(ByMember, memberName(m, m.Name), "a file in it is a "+why)
 		}
-		if isMessage(m.Names, head) {
+		var read reading
+		switch {
+		case isMessage(m.Names, head):
+			read = readMessage
+		case holdsFiles(m.Names, head):
+			read = readText
+		}
+		if read != nil {
 			if src := m.Content(); src != nil {
 				if inside == nil {
 					inside = b.t.NewSpool()
 				}
-				x := letter{memberName(m, m.Name), inside.Size(), src.Size()}
+				x := letter{memberName(m, m.Name), inside.Size(), src.Size(), read}
 				if _, err := copyTo(inside, io.NewSectionReader(src, 0, x.size)); err != nil {
 					return err
 				}
@@ -619,14 +664,14 @@ func (f *finder) lookInto(ctx context.Context, p *message.Part, shown string, na
 	}
 	b.unpacked += report.Unpacked
 	for _, x := range letters {
-		if err := addMessage(io.NewSectionReader(inside, x.from, x.size), x.member); err != nil {
+		if err := addMessage(io.NewSectionReader(inside, x.from, x.size), x.read, x.member); err != nil {
 			return nil, err
 		}
 	}
 	// A file that is none under one encoding may be one under another that is declared:
-	// see lookOtherwise.
+	// see lookOtherwise. Mail may be called after an archive that it is about.
 	hollow := false
-	if len(p.Encodings()) > 1 {
+	if mail || len(p.Encodings()) > 1 {
 		kind, err := archive.Detect(body)
 		if err != nil {
 			return nil, err

@@ -34,7 +34,48 @@ var typeExtensions = map[string]string{
 	"application/javascript": "js", "application/x-javascript": "js", "application/ecmascript": "js",
 	"text/vbscript": "vbs", "application/x-vbscript": "vbs", "application/java-archive": "jar", "application/x-java-archive": "jar",
 	"application/x-msi": "msi", "application/x-ms-installer": "msi", "application/vnd.ms-htmlhelp": "chm", "application/x-sh": "sh",
+	"application/x-exe": "exe", "application/exe": "exe", "application/x-winexe": "exe", "application/x-shellscript": "sh",
+	"application/x-java-jnlp-file": "jnlp", "application/x-apple-aspen-config": "mobileconfig", "application/x-ms-xbap": "xbap",
+	"application/vnd.android.package-archive": "apk", "application/msix": "msix", "application/msixbundle": "msixbundle", "application/appx": "appx",
+	"application/appxbundle": "appxbundle", "application/appinstaller": "appinstaller", "application/x-apple-diskimage": "dmg",
+	"application/windows-library+xml": "library-ms", "application/windows-search-connector+xml": "searchconnector-ms",
 	"application/x-ms-application": "application", "text/javascript": "js", "text/scriptlet": "sct", "application/x-ms-vsto": "vsto", "application/x-iso9660-image": "iso",
+}
+
+// macroTypes are media types of documents with macros, and the ending that clients give to
+// one without a name.
+var macroTypes = map[string]string{
+	"application/vnd.ms-word.document.macroenabled.12": "docm", "application/vnd.ms-word.template.macroenabled.12": "dotm",
+	"application/vnd.ms-excel.sheet.macroenabled.12": "xlsm", "application/vnd.ms-excel.template.macroenabled.12": "xltm",
+	"application/vnd.ms-excel.addin.macroenabled.12": "xlam", "application/vnd.ms-excel.sheet.binary.macroenabled.12": "xlsb",
+	"application/vnd.ms-powerpoint.presentation.macroenabled.12": "pptm", "application/vnd.ms-powerpoint.template.macroenabled.12": "potm",
+	"application/vnd.ms-powerpoint.slideshow.macroenabled.12": "ppsm", "application/vnd.ms-powerpoint.addin.macroenabled.12": "ppam",
+	"application/vnd.ms-powerpoint.slide.macroenabled.12": "sldm", "application/msaccess": "mdb", "application/x-msaccess": "mdb",
+	"application/vnd.ms-access": "mdb",
+}
+
+// typeExtension returns the ending that a media type stands for, "" for one that does
+// not matter. Senders are careless with the types of documents, so there the name goes first.
+func typeExtension(kind, name string) string {
+	if ext := typeExtensions[kind]; ext != "" {
+		return ext
+	}
+	if dot := strings.LastIndexByte(name, '.'); dot > 0 && len(name)-dot > 1 && len(name)-dot <= 6 && !strings.ContainsAny(name[dot:], " /\\") {
+		return ""
+	}
+	return macroTypes[kind]
+}
+
+// namedByDescription reports whether clients may save a part under its Content-Description,
+// as Outlook does where no name is given. A description of what they show, or take apart, is
+// none.
+func namedByDescription(p *message.Part) bool {
+	kind := p.MediaType()
+	switch {
+	case p.Filename() != "", strings.HasPrefix(kind, "message/"), strings.HasPrefix(kind, "multipart/"):
+		return false
+	}
+	return !shownTypes[kind] || p.Disposition() == "attachment" || p.Has(message.DefectContentTypes)
 }
 
 // closed tells of containers that are no archives and are not looked into, by their

@@ -20,7 +20,7 @@ import (
 // A message of 200 MB of which one small part is replaced takes little memory, and
 // all its other bytes come back.
 func TestLargeMessageTakesLittleMemory(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		t.Skip("200 MB go over a socket twice")
 	}
 	dir := t.TempDir()

@@ -13,12 +13,8 @@ import (
 // isMessage reports whether a file is a message that clients open: by its name, or as it
 // begins with fields of which one is MIME-Version.
 func isMessage(names []string, head []byte) bool {
-	for _, name := range names {
-		for _, s := range filename.Readings(name) {
-			if strings.HasSuffix(s, ".eml") || strings.HasSuffix(s, ".mht") || strings.HasSuffix(s, ".mhtml") {
-				return true
-			}
-		}
+	if slices.ContainsFunc(names, isMailName) {
+		return true
 	}
 	const version = "mime-version:"
 	i := bytes.IndexByte(head, ':')
@@ -30,16 +26,53 @@ func isMessage(names []string, head []byte) bool {
 	return ok && len(h) >= 2
 }
 
-// lookIntoMessage tells what is in a message that came as a file, as far as the budget
-// goes. The findings have the name of a file in it as Member.
-func (f *finder) lookIntoMessage(ctx context.Context, src message.Source, b *budget) ([]finding, error) {
+// isMailName reports whether a name is that of a message.
+func isMailName(name string) bool {
+	for _, s := range filename.Readings(name) {
+		if strings.HasSuffix(s, ".eml") || strings.HasSuffix(s, ".mht") || strings.HasSuffix(s, ".mhtml") {
+			return true
+		}
+	}
+	return false
+}
+
+// beginsAsMail reports whether what begins with head is a message as its type says: it
+// begins with a field, be it behind a line of a mailbox.
+func beginsAsMail(head []byte) bool {
+	head = bytes.TrimLeft(head, "\r\n")
+	if bytes.HasPrefix(head, []byte("From ")) || bytes.HasPrefix(head, []byte(">From ")) {
+		_, head, _ = bytes.Cut(head, []byte("\n"))
+	}
+	name, _, ok := bytes.Cut(head, []byte(":"))
+	name = bytes.TrimRight(name, " \t")
+	return ok && len(name) > 0 && len(name) < 100 && !bytes.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// savedAs reports whether an attached message has a name under which clients save it, and
+// that name is not a message's.
+func savedAs(names []message.Name) bool {
+	return slices.ContainsFunc(names, func(n message.Name) bool {
+		return n.From != "content-description" && isName(n) && !isMailName(n.Value)
+	})
+}
+
+func readMessage(src message.Source, o *message.Options) (*message.Tree, error) {
+	return message.Read(src, o)
+}
+
+// A reading reads a file that holds others.
+type reading func(message.Source, *message.Options) (*message.Tree, error)
+
+// lookIntoMessage tells what is in a message that came as a file, or in a text, as far as
+// the budget goes. The findings have the name of a file in it as Member.
+func (f *finder) lookIntoMessage(ctx context.Context, src message.Source, read reading, b *budget) ([]finding, error) {
 	b.depth++
 	defer func() { b.depth-- }()
 	if !b.message(src.Size()) {
 		return []finding{tooLarge("", "the messages attached to it take too much")}, nil
 	}
 	o := b.t.MIME()
-	tree, err := message.Read(src, &o)
+	tree, err := read(src, &o)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +164,7 @@ func calls(tree *message.Tree, o message.Options) []message.Options {
 	cr, prefix, encodings := []bool{o.BareCR}, []bool{o.BoundaryPrefix}, o.Encoding
 	for _, d := range tree.Defects() {
 		switch d.Kind {
-		case message.DefectHeaderCR, message.DefectBoundaryCR:
+		case message.DefectHeaderCR, message.DefectBoundaryCR, message.DefectUUEncodeCR:
 			cr = []bool{false, true}
 		case message.DefectBoundaryPrefix:
 			prefix = []bool{false, true}

@@ -18,7 +18,7 @@ var DefaultExtensions = strings.Fields(`
 	msixbundle msp mst ocx one onepkg ops osd pcd pif plg potm ppam ppsm pptm prf prg printerexport ps1 ps1xml ps2
 	ps2xml psc1 psc2 psd1 psdm1 psm1 pst py pyc pyo pyw pyz pyzw reg scf scr sct search-ms searchconnector-ms
 	settingcontent-ms shb shs sldm theme themepack udf url vb vbe vbp vbs vhd vhdx vsmacros vsw webpnp
-	website wll wlm ws wsb wsc wsf wsh xbap xlam xll xlm xlsm xltm xnk`)
+	tool deskthemepack xlsb dqy oqy rqy website wll wlm ws wsb wsc wsf wsh xbap xlam xll xlm xlsm xltm xnk`)
 
 // extensions are a set of name endings.
 type extensions map[string]bool

@@ -123,6 +123,9 @@ func TestLimitAloneApplies(t *testing.T) {
 
 // What is unpacked, and every reading of a message, goes where the chain says.
 func TestSpoolsAreThoseOfTheChain(t *testing.T) {
+	if raceEnabled {
+		t.Skip("megabytes of noise take half a minute under the race detector")
+	}
 	dir := t.TempDir()
 	kept := t.TempDir()
 	t.Setenv("TMPDIR", "/nonexistent")

@@ -70,8 +70,69 @@ func tarOf(name string, content []byte) []byte {
 func TestWhatHidesAFile(t *testing.T) {
 	mail := []byte(multipart(text, evil))
 	zipped := zipOf(map[string][]byte{"x.exe": pe})
+	docs := zipOf(map[string][]byte{"a.txt": []byte("a")})
 	sun := "Subject: x\nMIME-Version: 1.0\nContent-Type: X-sun-attachment\n\n----------\nX-Sun-Data-Type: text\nX-Sun-Content-Lines: 1\n\nhello\n----------\nX-Sun-Data-Type: default\nX-Sun-Data-Name: evil.js\nX-Sun-Content-Lines: 1\n\nx\n"
+	const uu = "begin 644 evil.exe\r\n#36Z0\r\n`\r\nend\r\n"
+	typed := func(kind, name string, content []byte) string {
+		return multipart(text, in64("Content-Type: "+kind+"\nContent-Disposition: attachment; filename=\""+name+"\"", content))
+	}
+	unnamed := func(kind string, content []byte) string { return multipart(text, in64("Content-Type: "+kind, content)) }
+	// with puts s at a place of a program.
+	with := func(begin string, at int, s string) []byte {
+		b := append([]byte(begin), make([]byte, 512)...)
+		copy(b[at:], s)
+		return b
+	}
+	ebcdic := func(kind string) string { // evil.exe
+		return multipart(text, file+"filename*="+kind+"''%85%A5%89%93%4B%85%A7%85\n\nx\n")
+	}
 	for _, tt := range []struct{ name, in, want, why string }{
+		// Types of messages around what is none, or has another name.
+		{"a zip called a message by its type", typed("message/rfc822", "invoice.zip", zipped), "replaced", ".exe"},
+		{"a zip called a message by its type, without a name", unnamed("message/rfc822", zipped), "replaced", ".exe"},
+		{"a zip called a message by its type and its name", typed("message/rfc822", "fwd.eml", zipped), "replaced", ".exe"},
+		{"a zip called news", typed("message/news", "invoice.zip", zipped), "replaced", ".exe"},
+		{"a zip called an international message", typed("message/global", "invoice.zip", zipped), "replaced", ".exe"},
+		{"a zip of an unknown type of message", typed("message/x-other", "invoice.zip", zipped), "replaced", ".exe"},
+		{"a zip in 8bit called a message", strings.Replace(multipart(text, "Content-Type: message/rfc822; name=invoice.zip\nContent-Transfer-Encoding: binary\n\nZIP"), "ZIP", string(zipped), 1), "replaced", ".exe"},
+		{"a zip behind a field, called a message", typed("message/rfc822", "invoice.zip", append([]byte("Subject: x\r\n\r\n"), zipped...)), "replaced", ".exe"},
+		{"a program called a message", typed("message/rfc822", "photo.jpg", pe), "replaced", "Windows program"},
+		{"a program behind a name in another field", multipart(text, in64("Content-Type: message/rfc822\nContent-Location: http://example.com/invoice.zip", append([]byte("a: b\r\n"), zipped...))), "replaced", ".exe"},
+		{"a file in a message that has a name", multipart(text, in64("Content-Type: message/rfc822; name=letter", mail)), "replaced", ".exe"},
+		// What clients name after the type.
+		{"a document with macros by its type", unnamed("application/vnd.ms-word.document.macroEnabled.12", docs), "replaced", "its type"},
+		{"a document with macros by its type, the name without an ending", typed("application/vnd.ms-excel.sheet.binary.macroEnabled.12", "invoice no. 2", docs), "replaced", "its type"},
+		{"a start file of Java by its type", unnamed("application/x-java-jnlp-file", docs), "replaced", "its type"},
+		{"a profile of Apple by its type", unnamed("application/x-apple-aspen-config", docs), "replaced", "its type"},
+		{"an application of the browser by its type", unnamed("application/x-ms-xbap", docs), "replaced", "its type"},
+		{"a package of Android by its type", unnamed("application/vnd.android.package-archive", docs), "replaced", "its type"},
+		// Programs with the marks of something else.
+		{"a Windows program that is a picture, too", typed("image/jp2", "photo.jp2", append(append([]byte("MZ\x00\x00jP  "), make([]byte, 12)...), append([]byte("jp2 "), pe[24:]...)...)), "replaced", "Windows program"},
+		{"a Windows program that is a document, too", typed("application/pdf", "a.pdf", with("MZ\x00", 100, "%PDF-1.4")), "replaced", "Windows program"},
+		{"a Windows program without a zero at its beginning", typed("image/png", "a.png", append([]byte("MZ"), bytes.Repeat([]byte{1}, 4000)...)), "replaced", "Windows program"},
+		{"a macOS program that is an X-ray, too", typed("application/dicom", "photo", with("\xcf\xfa\xed\xfe\x07\x00\x00\x01", 128, "DICM")), "replaced", "macOS program"},
+		{"a program that is an X-ray, too", typed("application/dicom", "photo", with("\x7fELF\x02\x01\x01", 128, "DICM")), "replaced", "program"},
+		{"a Java program that is an X-ray, too", typed("application/dicom", "photo", with("\xca\xfe\xba\xbe\x00\x00\x00\x37", 128, "DICM")), "replaced", "Java program"},
+		{"a shortcut that is an X-ray, too", typed("application/dicom", "photo", with("\x4c\x00\x00\x00\x01\x14\x02\x00", 128, "DICM")), "replaced", "Windows shortcut"},
+		{"an installer that is a document, too", typed("application/pdf", "a.pdf", append(with("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 100, "%PDF-1.4")[:512], with(strings.Repeat("\x00", 80)+"\x84\x10\x0c\x00\x00\x00\x00\x00\xc0\x00\x00\x00\x00\x00\x00\x46", 100, "")...)), "replaced", "Windows installer"},
+		{"such a program in a zip", multipart(text, attached("a.zip", zipOf(map[string][]byte{"photo": with("\xcf\xfa\xed\xfe\x07\x00\x00\x01", 128, "DICM")}))), "replaced", "macOS program"},
+		// Files packed as text.
+		{"a uuencoded file as a file", multipart(text, attached("invoice.uue", []byte("hello\r\n"+uu))), "replaced", ".exe"},
+		{"a uuencoded file as a file of another name", multipart(text, attached("invoice.dat", []byte(uu))), "replaced", ".exe"},
+		{"a uuencoded file in a zip", multipart(text, attached("a.zip", zipOf(map[string][]byte{"invoice.UU": []byte("hello\r\n" + uu)}))), "replaced", ".exe"},
+		{"a uuencoded zip in gzip", multipart(text, attached("a.uue.gz", gzipOf([]byte(uu)))), "replaced", ".exe"},
+		{"a file in yEnc as a file", multipart(text, attached("photo.ync", []byte("=ybegin line=128 size=5 name=photo.jpg\r\n"+yenc(pe)+"\r\n=yend size=5\r\n"))), "replaced", "Windows program"},
+		{"a uuencoded file as a file, behind a bare CR", multipart(text, attached("invoice.uue", []byte("hello\nx\r"+strings.ReplaceAll(uu, "\r\n", "\r")))), "replaced", ".exe"},
+		{"a uuencoded file behind a bare CR", crlf("Content-Type: text/plain\n\nhi\r") + strings.ReplaceAll(uu, "\r\n", "\r") + "\r\n", "held", ".exe"},
+		{"a uuencoded file behind a bare CR, in base64", multipart(in64("Content-Type: text/plain", []byte("hi\n\r"+strings.ReplaceAll(uu, "\r\n", "\r")))), "held", ".exe"},
+		{"a uuencoded file in UTF-16", multipart(in64("Content-Type: text/plain; charset=utf-16le", []byte(strings.Join(strings.Split(uu, ""), "\x00")+"\x00"))), "replaced", ".exe"},
+		{"a uuencoded file in UTF-7", multipart("Content-Type: text/html; charset=utf-7\n\n<p>\n+AGI-egin 644 evil.exe\n#36Z0\n`\nend\n"), "replaced", ".exe"},
+		// Calendars.
+		{"a file in an invitation", multipart("Content-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\nBEGIN:VEVENT\nATTACH;FMTTYPE=application/octet-stream;ENCODING=BASE64;VALUE=BINARY;X-FILE\n NAME=\"e:vil.exe\":TVqQ\nEND:VEVENT\nEND:VCALENDAR\n"), "replaced", ".exe"},
+		{"a file in a calendar", multipart(text, in64("Content-Type: application/ics; name=a.ics", []byte("BEGIN:VCALENDAR\nattach;filename=evil.js;value=binary;encoding=base64:"+strings.Repeat("eA==", 9000)))), "replaced", ".js"},
+		// EBCDIC.
+		{"a name in EBCDIC, international", ebcdic("ibm500"), "replaced", ".exe"},
+		{"a name in EBCDIC, German", ebcdic("ibm273"), "replaced", ".exe"},
 		// What only Macs unpack.
 		{"a file in AppleSingle", multipart(text, in64("Content-Type: application/applefile; name=x", append([]byte("\x00\x05\x16\x00\x00\x02\x00\x00"), pe...))), "tagged", "AppleSingle"},
 		{"a file in MacBinary", multipart(text, in64("Content-Type: application/x-macbinary; name=x", append(make([]byte, 128), pe...))), "tagged", "MacBinary"},
@@ -109,6 +170,7 @@ func TestWhatHidesAFile(t *testing.T) {
 		{"a bare CR before a boundary", multipart(text + "\r--cut here\rContent-Disposition: attachment; filename=evil.js\r\rx"), "held", ".js"},
 		{"a bare CR before a field that names", multipart(text, "Content-Type: application/octet-stream\nX-Foo: a\rContent-Disposition: attachment; filename=evil.js\n\nx"), "replaced", ".js"},
 		{"a name in a description", multipart(text, "Content-Type: application/octet-stream\nContent-Description: evil.js\n\nx\n"), "replaced", ".js"},
+		{"a name in a description of a text to be saved", multipart(text, "Content-Type: text/plain\nContent-Disposition: attachment\nContent-Description: evil.js\n\nx\n"), "replaced", ".js"},
 		{"a name in a location", multipart(text, "Content-Type: application/octet-stream\nContent-Location: http://example.com/evil.js\n\nx\n"), "replaced", ".js"},
 		{"a bare CR before a field that says what it is", multipart(text, "Content-Type: application/octet-stream\nX-Foo: a\rContent-Type: message/rfc822\n\nSubject: x\n"+evil), "held", ".exe"},
 		{"a bare CR before an encoding", multipart(text, "Content-Type: application/octet-stream\nX-Foo: a\rContent-Transfer-Encoding: base64\n\n"+base64.StdEncoding.EncodeToString(zipped)), "held", ".exe"},
@@ -128,6 +190,10 @@ func TestWhatHidesAFile(t *testing.T) {
 		{"a program called an address", multipart(text, attached("anna@example.com", pe)), "replaced", ".com"},
 		{"an address that is no text", multipart(text, attached("anna@example.com", []byte("\xb4\x4c\xcd\x21\x00"))), "replaced", ".com"},
 		{"text called an address, of a type that says nothing", multipart(text, attached("anna@example.com", []byte("X5O!P%"))), "replaced", ".com"},
+		{"a program called a company", typed("application/pdf", "Invoice from Example.com", pe), "replaced", ".com"},
+		{"a company, of a type that is another", typed("image/png", "Invoice from Example.com", []byte("%PDF-1.4")), "replaced", ".com"},
+		{"a text called a company", typed("text/plain", "Invoice from Example.com", []byte("X5O!P%")), "replaced", ".com"},
+		{"a message called a site that is none", typed("message/rfc822", "www.example.com", []byte("\xb4\x4c\xcd\x21\x00")), "replaced", ".com"},
 		{"an address and a blank", multipart(text, strings.Replace(attached("an na@example.com", []byte("x")), "application/octet-stream", "text/plain", 1)), "replaced", ".com"},
 		{"an address of another ending", multipart(text, strings.Replace(attached("anna@example.exe", []byte("x")), "application/octet-stream", "text/plain", 1)), "replaced", ".exe"},
 		// Structure.
@@ -200,6 +266,36 @@ func TestHarmlessMail(t *testing.T) {
 		"a message called about a meeting": multipart(text, "Content-Type: message/rfc822; name=\"Re: meeting 10:30.eml\"\n\nSubject: hello\n\nhello\n"),
 		"a log called an address":          multipart(text, typed("text/plain", "Anna@Example.COM", "10:30 hello\r\n")),
 		"a text in a foreign script":       multipart(text, typed("text/plain", "anna@example.com", "größe 日本\r\n")),
+
+		"a message described by its subject":       multipart(text, "Content-Type: message/rfc822\nContent-Description: Forwarded message - Schulung Node.js\n\nSubject: hello\n\nhello\n"),
+		"a message called by its subject":          multipart(text, "Content-Type: message/rfc822; name=\"Angebot www.example.com\"\n\nSubject: hello\n\n"+multipart(text)),
+		"a message called after a zip":             multipart(text, "Content-Type: message/rfc822; name=\"Re: letters.zip\"\n\nSubject: hello\n\nhello\n"),
+		"a message in base64 called by a subject":  multipart(text, in64("Content-Type: message/rfc822; name=\"Angebot www.example.com\"", []byte("Subject: a\r\n\r\nhello\r\n"))),
+		"a message with no fields":                 multipart(text, "Content-Type: message/rfc822\n\nhello, all\n"),
+		"a message from a mailbox":                 multipart(text, "Content-Type: message/rfc822; name=letter\n\nFrom a@example.com Mon Jan  1 00:00:00 2024\nSubject: hello\n\nhello\n"),
+		"mail described by what it is about":       crlf("Subject: x\nContent-Description: Schulung Node.js\n") + multipart(text),
+		"a page described by what it is about":     crlf("Subject: x\nContent-Description: setup.exe\nContent-Type: text/html\n\n<p>x\n"),
+		"a log described by what broke":            multipart(text, "Content-Type: text/plain\nContent-Description: crash log of setup.exe\n\nlog\n"),
+		"a document described by what it is about": multipart(text, strings.Replace(typed("application/pdf", "a.pdf", "%PDF-1.4"), "\n", "\nContent-Description: Schulung Node.js\n", 1)),
+		"a document called after a company":        multipart(text, typed("application/pdf", "Invoice from Example.com", "%PDF-1.4")),
+		"a picture called after a site":            multipart(text, typed("image/png", "www.example.com", "\x89PNG\x0d\x0a\x1a\x0a")),
+
+		"a table of a careless type":          multipart(text, typed("application/vnd.ms-excel.sheet.macroEnabled.12", "table.xlsx", string(docs))),
+		"a database of its type":              multipart(text, typed("application/msaccess", "data.accdb", "x")),
+		"a table in UTF-8 that begins so":     multipart(text, attached("l\u00e4nder.csv", []byte("MZ;Mosambik;Maputo\r\nAT;\u00d6sterreich;Wien\r\n"))),
+		"a table in Latin-1 that begins so":   multipart(text, attached("countries.csv", []byte("MZ;Mosambik;Maputo\r\nAT;\xd6sterreich;Wien\r\n"))),
+		"a table, one of its lines is MZ":     multipart(text, attached("a.txt", []byte("MZ"))),
+		"a report with macros":                multipart(text, attached("a.xls", append([]byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), make([]byte, 4000)...))),
+		"a uuencoded text":                    multipart(text, attached("a.uue", []byte("begin 644 a.txt\r\n#86)C\r\n`\r\nend\r\n"))),
+		"a text that begins as a uuencoded":   multipart(text, attached("notes.txt", []byte("begin with evil.exe\r\nthen\r\n"))),
+		"begin behind a bare CR":              crlf("Subject: x\n\nlet us\rbegin 2024 with evil.exe\rand so on\n"),
+		"a letter in UTF-16":                  multipart(in64("Content-Type: text/plain; charset=utf-16le", []byte("b\x00e\x00g\x00i\x00n\x00 \x00x\x00\n\x00"))),
+		"a letter in Japanese":                multipart("Content-Type: text/plain; charset=iso-2022-jp\n\n\x1b$BF|K\\\x1b(B\nbegin 2024\n"),
+		"a link in an invitation":             multipart("Content-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\nATTACH;FILENAME=setup.exe:https://example.com/setup.exe\nEND:VCALENDAR\n"),
+		"a document in an invitation":         multipart("Content-Type: text/calendar; method=REQUEST\n\nBEGIN:VCALENDAR\nATTACH;FILENAME=a.pdf;ENCODING=BASE64;VALUE=BINARY:JVBERi0=\nSUMMARY;FILENAME=a.exe;ENCODING=BASE64:x\nEND:VCALENDAR\n"),
+		"a log packed and sent as text":       multipart(text, attached("log.gz", append(gzipOf([]byte("hello\n")), "\r\n"...))),
+		"a tar that a browser packed":         multipart(text, attached("a.tar", gzipOf(tarOf("a.txt", []byte("a"))))),
+		"a text that is packed, called a tar": multipart(text, attached("a.tar", gzipOf([]byte("a")))),
 
 		"a dog":                  multipart(text, typed("text/plain", "dog.txt", "SIT! good dog\n")),
 		"a formula":              multipart(text, attached("f.txt", []byte("ISc(x) = 5"))),
