@@ -28,6 +28,10 @@ func TestOtherReadings(t *testing.T) {
 		{"line that begins with a boundary", multi(plain + "--bX\n" + named), Options{BoundaryPrefix: true}, DefectBoundaryPrefix},
 		{"line that begins with the boundary of the outer one", multi("--b\nContent-Type: multipart/mixed; boundary=c\n\n--c\n\none\n--bX\n" + named + "--c--\n"), Options{BoundaryPrefix: true}, DefectBoundaryPrefix},
 		{"uuencoded file under the other encoding", "Content-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64\n\nCmJlZ2luIDY0NCBhLmV4ZQolOiY1TDsmXApgCmVuZAo=\n", Options{Encoding: 1}, DefectEncodings},
+		{"uuencoded file behind a bare CR", "\nhi\rbegin 644 a.exe\r%:&5L;&\\\r`\rend\r\n", Options{BareCR: true}, DefectUUEncodeCR},
+		{"uuencoded file behind a bare CR, far down", "\n" + strings.Repeat("x", windowSize-4) + "\rbegin 644 a.exe\r%:&5L;&\\\r`\rend\r\n", Options{BareCR: true}, DefectUUEncodeCR},
+		{"file in yEnc behind a bare CR", "\nhi\r=ybegin line=128 size=1 name=a.exe\rxx\r=yend size=1\r\n", Options{BareCR: true}, DefectUUEncodeCR},
+		{"uuencoded file behind a bare CR, in base64", "Content-Transfer-Encoding: base64\n\neAoNYmVnaW4gNjQ0IGEuZXhlDSU6JjVMOyZcDWANZW5kDQ==\n", Options{BareCR: true}, DefectUUEncodeCR},
 		{"multipart under the other encoding", "Content-Type: multipart/mixed; boundary=bbbb\nContent-Transfer-Encoding: base64\nContent-Transfer-Encoding: 7bit\n\n--bbbb\n\nCi0tYmJiYgpDb250ZW50LURpc3Bvc2l0aW9uOiBhdHRhY2htZW50OyBmaWxlbmFtZT1hLmV4ZQoKeAotLWJiYmItLQo=\n--bbbb--\n", Options{Encoding: 1}, DefectEncodings},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
