@@ -69,7 +69,8 @@ func TestLargeTextTakesLittleMemory(t *testing.T) {
 	const plain = "<p>x\x00<script>y</script></p>"
 	wide := strings.Join(strings.Split("<p>x<script>y</script></p>\u503c", ""), "\x00") + "\x00"
 	for _, tt := range []struct{ charset, text string }{
-		{"us-ascii", plain}, {"utf-16", wide}, {"utf-16", "<\x00p\x00>\x00x\x00<\x00s\x00c\x00r\x00i\x00p\x00t\x00>\x00"}, {"utf-7", plain}, {"iso-2022-jp", plain}, {"iso-2022-kr", "<p>\x0e$B\x0fx</p>"}, {"utf-16le", "x\x00\x01\x4e"},
+		{"us-ascii", plain}, {"us-ascii", "<!--[if x]><b><![endif]-->"}, {"utf-7", "<style>@import x;a{b:url(\\6a)}/**/</style>"},
+		{"utf-8", "<xmp><title><style><![CDATA[a]]></style></title></xmp>"}, {"utf-16", wide}, {"utf-16", "<\x00p\x00>\x00x\x00<\x00s\x00c\x00r\x00i\x00p\x00t\x00>\x00"}, {"utf-7", plain}, {"iso-2022-jp", plain}, {"iso-2022-kr", "<p>\x0e$B\x0fx</p>"}, {"utf-16le", "x\x00\x01\x4e"},
 	} {
 		size := int64(8<<20) / int64(len(tt.text)) * int64(len(tt.text))
 		grown := peakHeap(func() {
