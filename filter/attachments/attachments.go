@@ -496,8 +496,13 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 		if err != nil {
 			return nil, err
 		}
-		// What clients save under a name is that file to them.
-		if mail = beginsAsMail(head); mail && !savedAs(names) {
+		raw, err := firstOf(p.Raw())
+		if err != nil {
+			return nil, err
+		}
+		// An encoding may be declared and not be there. What clients save under a name is
+		// that file to them.
+		if mail = beginsAsMail(head) || beginsAsMail(raw); mail && !savedAs(names) {
 			return found, nil
 		}
 	}
@@ -532,9 +537,11 @@ func (f *finder) look(ctx context.Context, p *message.Part, b *budget) ([]findin
 }
 
 // headOf returns the first bytes of what a part holds.
-func headOf(p *message.Part) ([]byte, error) {
+func headOf(p *message.Part) ([]byte, error) { return firstOf(p.Open()) }
+
+func firstOf(r io.Reader) ([]byte, error) {
 	head := make([]byte, headSize)
-	n, err := io.ReadFull(p.Open(), head)
+	n, err := io.ReadFull(r, head)
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		err = nil
 	}

@@ -69,8 +69,11 @@ func TestHostileMessagesTakeLittleMemory(t *testing.T) {
 	}
 	nested := func(n int, encoding string, code func(string) string) string {
 		in := "Subject: x\nContent-Type: text/plain\n\n" + strings.Repeat("x", 100)
+		if encoding == "8bit" {
+			in += strings.Repeat(strings.Repeat("x", 70)+"\n", 30_000)
+		}
 		for range n {
-			in = "Subject: x\nContent-Type: message/rfc822\nContent-Transfer-Encoding: " + encoding + "\n\n" + code(in)
+			in = "Subject: x\nContent-Type: message/rfc822; name=letter\nContent-Transfer-Encoding: " + encoding + "\n\n" + code(in)
 		}
 		return crlf(in)
 	}
@@ -105,6 +108,11 @@ func TestHostileMessagesTakeLittleMemory(t *testing.T) {
 		"stored headers of a zip": multipart(text, attached("a.zip", bytes.Repeat(stored, 60_000))),
 		"ends of a zip":           multipart(text, attached("a.zip", append([]byte("PK\x03\x04"), bytes.Repeat(end, 3500)...))),
 		"many zips":               multipart(strings.Split(strings.Repeat(attached("a.zip", append([]byte("PK\x03\x04"), bytes.Repeat(local, 30)...))+"|", 1000), "|")[:1000]...),
+		"nested, large":           nested(45, "8bit", func(s string) string { return s }),
+		"names in calendars":      multipart(text, "Content-Type: text/calendar\n\n"+strings.Repeat("ATTACH;VALUE=BINARY;FILENAME=a.txt:x\n", 100_000)),
+		"one long line":           multipart(text, "Content-Type: text/calendar\n\nATTACH;VALUE=BINARY;FILENAME=a"+strings.Repeat(".txt;X=", 300_000)+"\n"),
+		"begin in Japanese":       multipart("Content-Type: text/plain; charset=iso-2022-jp\n\n" + strings.Repeat("begin 644 a\n", 200_000)),
+		"begin in files":          multipart(strings.Split(strings.Repeat(attached("a.uue", bytes.Repeat([]byte("begin 644 a.uue\r\n#36Z0\r\n`\r\nend\r\n"), 30))+"|", 300), "|")[:300]...),
 		"nested, quoted":          nested(45, "quoted-printable", func(s string) string { return s }),
 		"nested, base64":          nested(24, "base64", func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
 	} {

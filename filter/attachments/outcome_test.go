@@ -271,6 +271,7 @@ func TestHarmlessMail(t *testing.T) {
 		"a message called by its subject":          multipart(text, "Content-Type: message/rfc822; name=\"Angebot www.example.com\"\n\nSubject: hello\n\n"+multipart(text)),
 		"a message called after a zip":             multipart(text, "Content-Type: message/rfc822; name=\"Re: letters.zip\"\n\nSubject: hello\n\nhello\n"),
 		"a message in base64 called by a subject":  multipart(text, in64("Content-Type: message/rfc822; name=\"Angebot www.example.com\"", []byte("Subject: a\r\n\r\nhello\r\n"))),
+		"a message called encoded, after a zip":    multipart(text, "Content-Type: message/rfc822; name=\"Re: letters.zip\"\nContent-Transfer-Encoding: base64\n\nSubject: hello\n\nhello\n"),
 		"a message with no fields":                 multipart(text, "Content-Type: message/rfc822\n\nhello, all\n"),
 		"a message from a mailbox":                 multipart(text, "Content-Type: message/rfc822; name=letter\n\nFrom a@example.com Mon Jan  1 00:00:00 2024\nSubject: hello\n\nhello\n"),
 		"mail described by what it is about":       crlf("Subject: x\nContent-Description: Schulung Node.js\n") + multipart(text),
