@@ -238,3 +238,22 @@ func TestFilterSpoolsInTheFolderOfTheChain(t *testing.T) {
 }
 
 func base64Of(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+// What is read again is counted for a message: its parts are the sender's choice.
+func TestPartsShareMaxReread(t *testing.T) {
+	const page, clean = "<title><b></title><p>x\n", "<!-- removed: title --><p>x\n"
+	mail := func(pages ...string) string {
+		text := "Content-Type: multipart/mixed; boundary=b\n\n"
+		for _, p := range pages {
+			text += "--b\nContent-Type: text/html\n\n" + p
+		}
+		return crlf(text + "--b--\n")
+	}
+	chain := &filter.Chain{Steps: []filter.Step{{Filter: newFilter(t, html.FilterOptions{DropOriginals: true, Remove: html.Options{MaxReread: 1024}})}}}
+	c := miltertest.New(t, &milter.Server{New: chain.Hooks})
+	for range 2 { // each message anew
+		if r := c.Send(t, miltertest.Mail{Text: mail(page, page, page, page)}); r.Raw() != mail(page, page, clean, clean) {
+			t.Errorf("message\n%s", r.Raw())
+		}
+	}
+}
