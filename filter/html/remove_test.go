@@ -178,6 +178,7 @@ func TestOptions(t *testing.T) {
 		{"but not scripts in them", "<link rel=stylesheet href=data:x><style>@import 'javascript:y';</style>", "<link rel=stylesheet><!-- removed: style -->", Options{KeepStylesheets: true}},
 		{"instruction in HTML", "<?a b>c?>", "<?a b>c?>", Options{}},
 		{"instruction in XML", "<?a b>c?>", "<!-- removed: processing instruction -->c?>", Options{XML: true}},
+		{"element of an odd name in XML", `<svg xmlns:_="http://www.w3.org/2000/svg"><_:script>alert(1)</_:script><é:a/>1<2</svg>`, `<svg xmlns:_="http://www.w3.org/2000/svg">&lt;_:script>alert(1)</_:script>&lt;é:a/>1<2</svg>`, Options{XML: true}},
 		{"self-closing script in XML", "<script/><p>x</p>", "<!-- removed: script --><p>x</p>", Options{XML: true}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -248,7 +248,32 @@ func (s *scanner) plainText(b []byte) {
 		s.found(Finding{Kind: Ambiguous, Name: "text", Offset: s.off})
 		b = b[i+1:]
 	}
+	for {
+		i := elementInText(b)
+		if i < 0 {
+			break
+		}
+		s.keep(b[:i])
+		s.keep([]byte("&lt;"))
+		s.found(Finding{Kind: Ambiguous, Name: "text", Offset: s.off})
+		b = b[i+1:]
+	}
 	s.keep(b)
+}
+
+// elementInText returns where XML begins an element in what HTML takes for text, or
+// -1: names in XML may begin with more than letters.
+func elementInText(b []byte) int {
+	for at := 0; ; {
+		i := bytes.IndexByte(b[at:], '<')
+		if i < 0 || at+i+1 >= len(b) {
+			return -1
+		}
+		if c := b[at+i+1]; c == '_' || c == ':' || c >= 0x80 {
+			return at + i
+		}
+		at += i + 1
+	}
 }
 
 // unfinished is a tag at the end of the text. Browsers drop it; others do not,
