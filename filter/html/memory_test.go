@@ -66,6 +66,9 @@ func peakHeap(f func()) int64 {
 
 // The charset is the sender's choice, and must not choose how much memory a text takes.
 func TestLargeTextTakesLittleMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector takes memory of its own, and minutes")
+	}
 	const plain = "<p>x\x00<script>y</script></p>"
 	wide := strings.Join(strings.Split("<p>x<script>y</script></p>\u503c", ""), "\x00") + "\x00"
 	for _, tt := range []struct{ charset, text string }{
@@ -87,6 +90,9 @@ func TestLargeTextTakesLittleMemory(t *testing.T) {
 
 // A tag of very many attributes is the sender's choice too: it goes before they take memory.
 func TestCrowdedTagTakesLittleMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector takes memory of its own, and minutes")
+	}
 	const size = 8<<20 - 4096 // below MaxToken
 	for _, tt := range []struct {
 		name, head, attr, end, want string
