@@ -299,7 +299,7 @@ func TestCommandsInDocs(t *testing.T) {
 func sameNumbers(s string) string {
 	s = strings.ReplaceAll(s, "\r\n", "\n")
 	for _, r := range []struct{ re, by string }{
-		{`time=\S+`, "time=T"}, {`\(ref \w+\)`, "(ref R)"}, {`\d{4}-\d\d-\d\dT[0-9:.]+Z`, "TIME"}, {`\b(v[0-9.]+|development|unknown), process`, "VERSION, process"}, {`/tmp/[^ /]*`, "/tmp/X"}, {`[0-9A-F]{9,}`, "ID"}, {`\d+(\.\d+)?`, "N"}, {` {2,}`, "  "},
+		{`time=\S+`, "time=T"}, {`\b[0-9a-z]{20}\b`, "ORIGINAL"}, {`\(ref \w+\)`, "(ref R)"}, {`\d{4}-\d\d-\d\dT[0-9:.]+Z`, "TIME"}, {`\b(v[0-9.]+|development|unknown), process`, "VERSION, process"}, {`/tmp/[^ /]*`, "/tmp/X"}, {`[0-9A-F]{9,}`, "ID"}, {`\d+(\.\d+)?`, "N"}, {` {2,}`, "  "},
 	} {
 		s = regexp.MustCompile(r.re).ReplaceAllString(s, r.by)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -23,6 +24,7 @@ import (
 	"github.com/gomilter/gomilter/internal/edit"
 	"github.com/gomilter/gomilter/message"
 	"github.com/gomilter/gomilter/mta"
+	"github.com/gomilter/gomilter/quarantine"
 )
 
 type demoCmd struct {
@@ -177,6 +179,9 @@ func (c *demoCmd) play(ctx context.Context, std stdio, mails []demoMail, filter 
 			json.NewEncoder(std.out).Encode(got.res)
 		} else {
 			m.show(std, replies, got, faults == nil)
+			if m.body && faults == nil {
+				showOriginal(ctx, std.out, chain.Originals)
+			}
 		}
 		if faults != nil {
 			wrong++
@@ -201,6 +206,16 @@ Or see what any milter makes of a message of yours:
   gomilter mta --socket SPEC message.eml
 `, len(mails), delivered, len(mails)-delivered, dir, remove)
 	return nil
+}
+
+// showOriginal tells which filter changed the last message that was changed, and why.
+func showOriginal(ctx context.Context, w io.Writer, store *quarantine.Store) {
+	for e, err := range store.List(ctx) { // newest first
+		if err == nil {
+			fmt.Fprintf(w, "%42s%s: %s\n%42sall else is as it was sent; original %s\n", "", e.Filter, printable(e.Reason), "", e.Ref)
+		}
+		return
+	}
 }
 
 // A demo is what runs while the mails are sent.
