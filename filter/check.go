@@ -107,8 +107,8 @@ func (w *wrongs) filter(f *Filter) {
 	if f.Message == nil && f.Needs.Actions != 0 {
 		w.add("%q has no Message hook to edit in", f.Name)
 	}
-	if f.Kind == Verifies && f.alters()&^milter.CanAddHeaders != 0 {
-		w.add("%q verifies, and may edit nothing but add header fields", f.Name)
+	if f.Kind == Verifies && f.alters()&^(milter.CanAddHeaders|milter.CanChangeHeaders) != 0 {
+		w.add("%q verifies, and may edit nothing but add and delete header fields", f.Name)
 	}
 }
 

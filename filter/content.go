@@ -15,7 +15,7 @@ import (
 func (v *conversation) header(_ context.Context, h *milter.Header) milter.HeaderReply {
 	v.begin()
 	value := string(h.Raw())
-	if v.session.Protocol()&milter.ProtocolLeadingSpace == 0 {
+	if !v.m.exact {
 		value = " " + value // what the MTA took away, most likely
 	}
 	if v.m.received.Header == nil {
@@ -101,7 +101,7 @@ func (v *conversation) askMessage(ctx context.Context, s *Step) (milter.Reply, *
 	f := s.Filter
 	o := newOutcome(s, milter.StageEnd)
 	t := v.view(s, o)
-	edits := &Edits{m: v.m, needs: f.Needs.Actions, above: v.m.above(), whole: f.Needs.Body, packet: v.session.Protocol().DataSize()}
+	edits := &Edits{m: v.m, needs: f.Needs.Actions, above: v.m.above(), whole: f.Needs.Body, kind: f.Kind, packet: v.session.Protocol().DataSize()}
 	applies := true
 	r := v.ask(ctx, s, milter.StageEnd, o, func(ctx context.Context) (milter.Reply, error) {
 		defer edits.close()

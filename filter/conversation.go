@@ -63,7 +63,8 @@ func (v *conversation) begin() {
 		}
 		v.pass = 0
 	}
-	v.m = &mail{chain: v.chain, class: v.conn.class(&v.chain.Network), macros: make(map[string]string), facts: new(facts)}
+	v.m = &mail{chain: v.chain, class: v.conn.class(&v.chain.Network), macros: make(map[string]string), facts: new(facts),
+		exact: v.session.Protocol()&milter.ProtocolLeadingSpace != 0}
 	maps.Copy(v.m.macros, v.macros)
 	v.m.now = &v.m.received
 	v.m.received.options = &v.chain.plan.mime
@@ -111,7 +112,7 @@ func (v *conversation) leave() {
 	old.shared = true
 	v.m = &mail{chain: old.chain, class: old.class, user: old.user, queueID: old.queueID, macros: maps.Clone(old.macros),
 		from: old.from, rcpts: slices.Clone(old.rcpts), facts: old.facts.clone(), editor: old.editor, before: old.before,
-		whole: old.whole, spoolErr: old.spoolErr, expl: old.expl, exempt: old.exempt, held: old.held, quarantine: old.quarantine,
+		exact: old.exact, whole: old.whole, spoolErr: old.spoolErr, expl: old.expl, exempt: old.exempt, held: old.held, quarantine: old.quarantine,
 		received: Message{Header: slices.Clone(old.received.Header), Body: old.received.Body, options: old.received.options}}
 	v.m.kept.Store(old.kept.Load())
 	v.m.unkept.Store(old.unkept.Load())

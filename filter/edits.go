@@ -35,6 +35,7 @@ type Edits struct {
 	mu     sync.Mutex
 	over   atomic.Bool
 	whole  bool // the filter's Needs name the body
+	kind   Kind // the filter's
 	queue  wire.EditQueue
 	tree   *message.Tree
 	body   io.Reader
@@ -69,11 +70,15 @@ func (e *Edits) InsertHeader(position int, name, value string) error {
 }
 
 // ChangeHeader changes the value of the n-th field with the name, 1 being the
-// first; where there are fewer, it adds the field. An empty value deletes it.
+// first; where there are fewer, it adds the field. An empty value deletes it. A filter
+// that verifies deletes fields and changes none: what others wrote is not its own.
 func (e *Edits) ChangeHeader(name string, n int, value string) error {
 	value, err := wire.CheckHeader(name, value)
 	if err == nil && n < 1 {
 		err = fmt.Errorf("there is no header field number %d, the first is 1", n)
+	}
+	if err == nil && value != "" && e.kind == Verifies {
+		err = errors.New("a filter that verifies changes no header field")
 	}
 	if err != nil {
 		return badEdit(err)

@@ -74,7 +74,7 @@ type Kind uint8
 // The kinds.
 const (
 	Changes  Kind = iota // may edit the message
-	Verifies             // reads the message as received, and only adds fields
+	Verifies             // reads the message as received; adds header fields, and deletes those that speak in our name
 	Signs                // signs the message: nothing may edit it afterwards
 )
 

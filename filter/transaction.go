@@ -41,6 +41,7 @@ type mail struct {
 	spools     []*message.Spool
 	spoolErr   error
 	quarantine *string
+	exact      bool                   // fields come with the blanks behind their colon
 	whole      bool                   // header and body are there
 	kept       atomic.Pointer[string] // reference of the original
 	unkept     atomic.Bool            // the running hook asked in vain for it to be kept
@@ -117,6 +118,11 @@ func (t *Transaction) Received() *Message { return t.needed(&t.m.received) }
 // Message returns the message as the filters before left it, as far as the filter's
 // Needs name it. It is empty before the Message hooks.
 func (t *Transaction) Message() *Message { return t.needed(t.m.now) }
+
+// ExactHeader reports whether the MTA shows header fields byte for byte. One that does
+// not know SMFIP_HDR_LEADSPC takes away blanks behind the colon; Received and Message have
+// one there then, and what was signed over others is not to be told from what was changed.
+func (t *Transaction) ExactHeader() bool { return t.m.exact }
 
 // needed returns what the filter said it needs, whatever others do: its author
 // shall see what is missing, and not when the chain is another.
