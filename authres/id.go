@@ -1,0 +1,168 @@
+package authres
+
+import (
+	"io"
+	"mime"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// SameID reports whether two authserv-ids are one: in any case of letters, as U-labels or A-labels, with
+// a dot at the end or without (RFC 8601 section 2.5). "" is none.
+func SameID(a, b string) bool {
+	if a == b {
+		return a != ""
+	}
+	a, b = canonicalID(a), canonicalID(b)
+	return a == b && a != ""
+}
+
+func canonicalID(s string) string {
+	s = strings.Trim(s, " \t\r\n")
+	for i := range len(s) {
+		if s[i] < utf8.RuneSelf && (s[i]|0x20 != 'x' || i+4 > len(s) || !strings.EqualFold(s[i:i+4], "xn--")) {
+			continue
+		}
+		if len(s) <= maxDomain {
+			if a, err := uts46.ToASCII(s); err == nil {
+				s = a
+			}
+		}
+		break
+	}
+	return strings.ToLower(strings.TrimSuffix(s, "."))
+}
+
+// ID returns the authserv-id of a value as far as one can be made out, whatever follows it;
+// "" for none. Comments before it are passed over, quotes are taken off. Where a comment or a
+// quoted string has no end it is the first word that is left.
+//
+// To find fields that pretend to be one's own, ask [Bears]: readers do not agree on what is
+// malformed, and so there may be more than one id.
+func ID(value string) string {
+	id, _, ok := readID(value)
+	if !ok {
+		for id = range words(value) {
+			break
+		}
+	}
+	return id
+}
+
+// readID returns the id as RFC 8601 has it, and where it ends. It is false where there is none.
+func readID(value string) (id string, end int, ok bool) {
+	l := Limits{}
+	orDefault(&l.Depth, len(value)+1) // a limit would be a place to hide behind
+	p := parser{Limits: l, s: value}
+	// An error is one of the text in a comment, or that the comment has no end.
+	for p.skip(nil) != nil && p.i < len(p.s) {
+	}
+	at := p.i
+	if p.peek() == '"' {
+		id, _ = p.quoted()
+		return id, p.i, id != ""
+	}
+	for p.i < len(p.s) && !endsWord(p.s[p.i]) {
+		p.i++
+	}
+	return p.s[at:p.i], p.i, p.i > at
+}
+
+// endsWord reports whether a byte ends an id for one reader or another.
+func endsWord(c byte) bool {
+	return c <= ' ' || c == 0x7f || strings.IndexByte(`()<>@,;:\"/[]?=`, c) >= 0
+}
+
+// words walks the words that s has for who knows neither comments nor quotes.
+func words(s string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for i := 0; i < len(s); i++ {
+			at := i
+			for i < len(s) && !endsWord(s[i]) {
+				i++
+			}
+			if i > at && !yield(s[at:i]) {
+				return
+			}
+		}
+	}
+}
+
+// Bears reports whether a reader, however careless, may take the value for one with the
+// authserv-id id. RFC 8601 section 5 wants such fields of others removed.
+//
+// What begins with a plain id is judged by that alone. What begins otherwise, with a comment, quotes or
+// anything else that a reader may not understand, bears each id that stands as a word before the
+// results, be it in a comment: honest writers do not begin so. Control characters and what is
+// invisible count as left out and as the end of the word, and encoded words (RFC 2047) are
+// read as well. Bears takes time in proportion to the length of the value.
+func Bears(value, id string) bool {
+	if canonicalID(id) == "" {
+		return false
+	}
+	if bears(value, id) {
+		return true
+	}
+	if visible := strings.Map(func(r rune) rune {
+		if isInvisible(r) && !(r < utf8.RuneSelf && isBlank(byte(r))) || unicode.Is(unicode.Variation_Selector, r) {
+			return -1
+		}
+		return r
+	}, value); visible != value && bears(visible, id) {
+		return true
+	}
+	if strings.Contains(value, "=?") {
+		head := value
+		if i := results(value); i >= 0 {
+			head = value[:i]
+		}
+		// Of a charset that is not known here the bytes are good enough.
+		d := mime.WordDecoder{CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil }}
+		if decoded, err := d.DecodeHeader(head); err == nil && decoded != head {
+			return bears(decoded, id)
+		}
+	}
+	return false
+}
+
+func bears(value, id string) bool {
+	first, _, ok := readID(value)
+	if ok && SameID(first, id) {
+		return true
+	}
+	start := strings.TrimLeft(value, " \t\r\n")
+	if start == "" {
+		return false
+	}
+	if ok && !endsWord(start[0]) {
+		// An id of characters that no token has is quoted by who wrote it, and not by who forges it.
+		end := strings.IndexByte(start, ';')
+		if end < 0 {
+			end = len(start)
+		}
+		return SameID(start[:end], id)
+	}
+	if i := results(value); i >= 0 {
+		value = value[:i]
+	}
+	if SameID(value, id) {
+		return true
+	}
+	for w := range words(value) {
+		if SameID(w, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// results returns where the results begin for the reader to whom they begin last, -1 where
+// they do not.
+func results(value string) int {
+	i := strings.IndexByte(value, ';')
+	if _, end, ok := readID(value); ok && end > i && i >= 0 {
+		i = end
+	}
+	return i
+}
