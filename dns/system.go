@@ -1,0 +1,200 @@
+package dns
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// A System asks name servers. It may be used by several goroutines at a time, and keeps
+// nothing of the answers: see [Cache].
+//
+// A server that does not answer costs one try; after it the next one is asked, for this
+// question and those that follow. A try is as long as "options timeout" in
+// /etc/resolv.conf says, else 2 s. How often is tried in all is said there ("options
+// attempts"), and by the context.
+//
+// Where either of the questions for the two kinds of addresses (A, AAAA) fails, the
+// look-up does: half an answer would make a check fail that might have passed. Names in
+// /etc/hosts are found where the system says so (/etc/nsswitch.conf).
+type System struct {
+	conf  *resolvConf
+	net   net.Resolver
+	first atomic.Uint32 // the server to ask; counts up, modulo their number
+}
+
+// NewSystem returns a resolver that asks servers ("192.0.2.53", "[2001:db8::53]:5353"), or
+// without any those of the system: of /etc/resolv.conf, which is read again when it
+// changes. The error is for a server that is no address; names are none.
+func NewSystem(servers ...string) (*System, error) {
+	return newSystem("/etc/resolv.conf", servers)
+}
+
+func newSystem(path string, servers []string) (*System, error) {
+	s := &System{conf: &resolvConf{path: path}}
+	for _, server := range servers {
+		addr, err := parseServer(server)
+		if err != nil {
+			return nil, err
+		}
+		s.conf.fixed = append(s.conf.fixed, addr)
+	}
+	s.net = net.Resolver{PreferGo: true, StrictErrors: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return s.dial(ctx, network)
+	}}
+	return s, nil
+}
+
+func parseServer(s string) (netip.AddrPort, error) {
+	host, port := s, "53"
+	if h, p, err := net.SplitHostPort(s); err == nil {
+		host, port = h, p
+	}
+	addr, err := netip.ParseAddr(host)
+	n, errPort := strconv.ParseUint(port, 10, 16)
+	if err != nil || errPort != nil || n == 0 {
+		return netip.AddrPort{}, fmt.Errorf("dns: name server %q is no address", s)
+	}
+	return netip.AddrPortFrom(addr, uint16(n)), nil
+}
+
+// dial opens a way to the server whose turn it is.
+func (s *System) dial(ctx context.Context, network string) (net.Conn, error) {
+	servers, try, _ := s.conf.get()
+	turn := s.first.Load()
+	server := servers[int(turn)%len(servers)]
+	failed := func() { s.first.CompareAndSwap(turn, turn+1) }
+	d := net.Dialer{Timeout: try}
+	conn, err := d.DialContext(ctx, network, server.String())
+	if err != nil {
+		failed()
+		return nil, err
+	}
+	if u, ok := conn.(*net.UDPConn); ok {
+		return &udpTry{u, try, failed}, nil
+	}
+	return &tcpTry{conn, try, failed}, nil
+}
+
+// A udpTry and a tcpTry are connections that end a try in time, and let the next server
+// have its turn when this one does not answer. That one is a *net.UDPConn inside tells
+// net.Resolver that it carries packets.
+type udpTry struct {
+	*net.UDPConn
+	try    time.Duration
+	failed func()
+}
+
+func (c *udpTry) SetDeadline(t time.Time) error { return c.UDPConn.SetDeadline(sooner(t, c.try)) }
+
+func (c *udpTry) Read(b []byte) (int, error) {
+	n, err := c.UDPConn.Read(b)
+	if err != nil {
+		c.failed()
+	}
+	return n, err
+}
+
+type tcpTry struct {
+	net.Conn
+	try    time.Duration
+	failed func()
+}
+
+func (c *tcpTry) SetDeadline(t time.Time) error { return c.Conn.SetDeadline(sooner(t, c.try)) }
+
+func (c *tcpTry) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		c.failed()
+	}
+	return n, err
+}
+
+func sooner(t time.Time, in time.Duration) time.Time {
+	if at := time.Now().Add(in); t.IsZero() || at.Before(t) {
+		return at
+	}
+	return t
+}
+
+// LookupTXT returns the TXT records of a name, the strings of each joined.
+func (s *System) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	return ask(ctx, name, s.net.LookupTXT)
+}
+
+// LookupMX returns the MX records of a name by preference, those of the same in any
+// order. Hosts that are no names are left out.
+func (s *System) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
+	return askList(ctx, name, s.net.LookupMX)
+}
+
+// LookupIPAddr returns the addresses of a name. An address is no name: for one it is
+// told that there is no such host.
+func (s *System) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
+	return ask(ctx, host, s.net.LookupIPAddr)
+}
+
+// LookupAddr returns the names of an address, each with a final dot. What is no name is
+// left out.
+func (s *System) LookupAddr(ctx context.Context, addr string) ([]string, error) {
+	a, err := netip.ParseAddr(addr)
+	if err != nil {
+		return nil, notFound(addr, "")
+	}
+	v, err := s.net.LookupAddr(ctx, a.WithZone("").Unmap().String())
+	return listAnswer(addr, v, err)
+}
+
+// LookupNS returns the NS records of a name. Hosts that are no names are left out.
+func (s *System) LookupNS(ctx context.Context, name string) ([]*net.NS, error) {
+	return askList(ctx, name, s.net.LookupNS)
+}
+
+// LookupCNAME returns the name that a name is an alias of, or the name itself, with a
+// final dot.
+func (s *System) LookupCNAME(ctx context.Context, host string) (string, error) {
+	v, err := ask(ctx, host, s.net.LookupCNAME)
+	if isInvalidNames(err) {
+		err = useless(host, invalidNames)
+	}
+	return v, err
+}
+
+// ask asks for a name with a final dot, so that no search list applies, if it is one.
+func ask[T any](ctx context.Context, name string, f func(context.Context, string) (T, error)) (T, error) {
+	var none T
+	canon, ok := canonical(name)
+	if !ok {
+		return none, notFound(name, "")
+	}
+	v, err := f(ctx, canon+".")
+	return v, asDNSError(canon, err)
+}
+
+func askList[T any](ctx context.Context, name string, f func(context.Context, string) ([]T, error)) ([]T, error) {
+	v, err := ask(ctx, name, f)
+	return listAnswer(name, v, err)
+}
+
+// listAnswer makes of an answer that is in part of no use the part that is.
+func listAnswer[T any](name string, v []T, err error) ([]T, error) {
+	switch {
+	case len(v) > 0:
+		return v, nil
+	case isInvalidNames(err):
+		return nil, useless(name, invalidNames)
+	}
+	return nil, asDNSError(name, err)
+}
+
+// isInvalidNames knows the one error of net.Resolver by which it says that it left out
+// part of an answer; it has no other mark than its text.
+func isInvalidNames(err error) bool {
+	de, ok := err.(*net.DNSError)
+	return ok && de.Err == invalidNames
+}
