@@ -26,10 +26,16 @@ var ranks = map[string]int{
 	"internal/wire":     0,
 	"address":           0,
 	"message":           0,
+	"dns":               0,
+	"authres":           0,
 
 	"":              1, // package milter
 	"internal/edit": 1,
 	"quarantine":    1,
+	"spf":           1,
+	"dkim":          1,
+	"dmarc":         1,
+	"policy":        1,
 
 	"mta":    2,
 	"filter": 2,
