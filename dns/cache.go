@@ -140,13 +140,13 @@ func (c *Cache) Stats() CacheStats {
 
 // LookupTXT returns the TXT records of a name, the strings of each joined.
 func (c *Cache) LookupTXT(ctx context.Context, name string) ([]string, error) {
-	v, err := lookup(ctx, c, kindTXT, name, c.r.LookupTXT, func(v []string) int { return sizeOf(v...) })
+	v, err := lookup(ctx, c, kindTXT, name, Resolver.LookupTXT, func(v []string) int { return sizeOf(v...) })
 	return slices.Clone(v), err
 }
 
 // LookupMX returns the MX records of a name, in the order that r gave them.
 func (c *Cache) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
-	v, err := lookup(ctx, c, kindMX, name, c.r.LookupMX, func(v []*net.MX) (n int) {
+	v, err := lookup(ctx, c, kindMX, name, Resolver.LookupMX, func(v []*net.MX) (n int) {
 		for _, mx := range v {
 			n += sizeOf(mx.Host)
 		}
@@ -158,7 +158,7 @@ func (c *Cache) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 // LookupIPAddr returns the addresses of a name. An address is no name: for one it is
 // told that there is no such host.
 func (c *Cache) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
-	v, err := lookup(ctx, c, kindIP, host, c.r.LookupIPAddr, func(v []net.IPAddr) (n int) {
+	v, err := lookup(ctx, c, kindIP, host, Resolver.LookupIPAddr, func(v []net.IPAddr) (n int) {
 		for _, a := range v {
 			n += sizeOf(a.Zone) + 48
 		}
@@ -179,13 +179,13 @@ func (c *Cache) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, er
 
 // LookupAddr returns the names of an address, each with a final dot.
 func (c *Cache) LookupAddr(ctx context.Context, addr string) ([]string, error) {
-	v, err := lookup(ctx, c, kindAddr, addr, c.r.LookupAddr, func(v []string) int { return sizeOf(v...) })
+	v, err := lookup(ctx, c, kindAddr, addr, Resolver.LookupAddr, func(v []string) int { return sizeOf(v...) })
 	return slices.Clone(v), err
 }
 
 // LookupNS returns the NS records of a name.
 func (c *Cache) LookupNS(ctx context.Context, name string) ([]*net.NS, error) {
-	v, err := lookup(ctx, c, kindNS, name, c.r.LookupNS, func(v []*net.NS) (n int) {
+	v, err := lookup(ctx, c, kindNS, name, Resolver.LookupNS, func(v []*net.NS) (n int) {
 		for _, ns := range v {
 			n += sizeOf(ns.Host)
 		}
@@ -197,17 +197,18 @@ func (c *Cache) LookupNS(ctx context.Context, name string) ([]*net.NS, error) {
 // LookupCNAME returns the name that a name is an alias of, or the name itself, with a
 // final dot.
 func (c *Cache) LookupCNAME(ctx context.Context, host string) (string, error) {
-	return lookup(ctx, c, kindCNAME, host, c.r.LookupCNAME, func(v string) int { return sizeOf(v) })
+	return lookup(ctx, c, kindCNAME, host, Resolver.LookupCNAME, func(v string) int { return sizeOf(v) })
 }
 
 // Exists is [Exister]'s; where the resolver behind the cache is none the error is
 // [errors.ErrUnsupported].
 func (c *Cache) Exists(ctx context.Context, name string) (bool, error) {
-	e, ok := c.r.(Exister)
-	if !ok {
+	if _, ok := c.r.(Exister); !ok {
 		return false, errors.ErrUnsupported
 	}
-	return lookup(ctx, c, kindExists, name, e.Exists, func(bool) int { return 0 })
+	return lookup(ctx, c, kindExists, name, func(r Resolver, ctx context.Context, name string) (bool, error) {
+		return r.(Exister).Exists(ctx, name)
+	}, func(bool) int { return 0 })
 }
 
 // perString is what a string, and a pointer to what it is in, take beside its bytes.
@@ -233,9 +234,9 @@ func clonePointers[T any](v []*T) []*T {
 }
 
 // lookup returns what is kept of a question, or asks it of the resolver behind.
-func lookup[T any](ctx context.Context, c *Cache, k kind, name string, ask func(context.Context, string) (T, error), size func(T) int) (T, error) {
+func lookup[T any](ctx context.Context, c *Cache, k kind, name string, ask func(Resolver, context.Context, string) (T, error), size func(T) int) (T, error) {
 	var none T
-	q, upstream, ok := newQuestion(k, name)
+	q, ok := newQuestion(k, name)
 	if !ok {
 		if k == kindExists {
 			return none, nil
@@ -245,7 +246,7 @@ func lookup[T any](ctx context.Context, c *Cache, k kind, name string, ask func(
 	e := c.get(q)
 	if e == nil {
 		e = c.wait(ctx, q, func(ctx context.Context) *entry {
-			v, err := ask(ctx, upstream())
+			v, err := ask(c.r, ctx, q.upstream())
 			if err != nil {
 				if !errors.Is(err, errors.ErrUnsupported) {
 					err = asDNSError(q.name, err)
@@ -263,17 +264,24 @@ func lookup[T any](ctx context.Context, c *Cache, k kind, name string, ask func(
 	return v, e.err
 }
 
-// newQuestion returns the question for a name or an address, and a function that writes
-// it as it is asked upstream: with a final dot, so that no search list applies. It is
-// not ok where the answer can only be that there is no such thing.
-func newQuestion(k kind, name string) (q question, upstream func() string, ok bool) {
+// newQuestion returns the question for a name or an address. It is not ok where the
+// answer can only be that there is no such thing.
+func newQuestion(k kind, name string) (question, bool) {
 	if k == kindAddr {
 		a, err := netip.ParseAddr(name)
-		q = question{k, a.WithZone("").Unmap().String()}
-		return q, func() string { return q.name }, err == nil
+		return question{k, a.WithZone("").Unmap().String()}, err == nil
 	}
-	name, ok = canonical(name)
-	return question{k, name}, func() string { return name + "." }, ok
+	name, ok := canonical(name)
+	return question{k, name}, ok
+}
+
+// upstream returns the question as it is asked: a name with a final dot, so that no
+// search list applies.
+func (q question) upstream() string {
+	if q.kind == kindAddr {
+		return q.name
+	}
+	return q.name + "."
 }
 
 // get returns what is kept of q, nil for nothing.
