@@ -250,7 +250,7 @@ func (e *evaluation) show(r *checkedRecord, txt string) (string, error) {
 		switch {
 		case err != nil:
 		case t.name == "redirect" && redirected, t.name == "exp" && explained:
-			err = errors.New("not the first of its kind")
+			err = errNotFirst
 		case t.name == "redirect":
 			redirected = true
 		case t.name == "exp":
@@ -475,7 +475,7 @@ func (e *evaluation) LookupTXT(_ context.Context, name string) ([]string, error)
 		records = []string{e.given}
 	} else {
 		var err error
-		if records, err = e.lookupRecords(r.domain); err != nil {
+		if records, err = e.lookupRecords(r.domain); err != nil && !(e.lax && t != nil && dns.IsNotFound(err)) {
 			return nil, err
 		}
 	}
@@ -487,6 +487,8 @@ func (e *evaluation) LookupTXT(_ context.Context, name string) ([]string, error)
 		return nil, nil
 	case len(records) > 1:
 		broken = "several records"
+	case !isRecord(records[0]): // one of ours
+		broken = errNoVersion.Error()
 	case len(records[0]) > e.limits.record:
 		broken = fmt.Sprintf("a record of %d octets, of %d", len(records[0]), e.limits.record)
 	default:
@@ -547,13 +549,11 @@ func (e *evaluation) lookupHost(name, mechanism string) ([]net.IPAddr, error) {
 		return nil, e.failed("addresses", name, err)
 	}
 	v4 := e.ip.Is4() || mechanism == "exists"
-	var ours []net.IPAddr
-	for _, a := range addrs {
-		if (a.IP.To4() != nil) == v4 {
-			ours = append(ours, a)
-		}
+	other := func(a net.IPAddr) bool { return (a.IP.To4() != nil) != v4 }
+	if slices.ContainsFunc(addrs, other) {
+		addrs = slices.DeleteFunc(slices.Clone(addrs), other)
 	}
-	return ours, nil
+	return addrs, nil
 }
 
 // isAliasHost reports whether a host bears a name that only we give.

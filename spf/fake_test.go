@@ -137,3 +137,16 @@ func (z *fakeDNS) LookupNS(context.Context, string) ([]*net.NS, error) {
 func (z *fakeDNS) LookupCNAME(context.Context, string) (string, error) {
 	return "", fmt.Errorf("SPF asks for no CNAME")
 }
+
+// layered has TXT records of its own before those of another resolver.
+type layered struct {
+	dns.Resolver
+	txt map[string]string
+}
+
+func (l layered) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if txt, ok := l.txt[name]; ok {
+		return []string{txt}, nil
+	}
+	return l.Resolver.LookupTXT(ctx, name)
+}

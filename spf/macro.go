@@ -27,7 +27,7 @@ func nextMacro(s string, text bool) (m macro, rest string, err error) {
 		}
 		for i := range n {
 			if s[i] <= ' ' && (!text || s[i] != ' ') || s[i] > '~' {
-				return m, "", fmt.Errorf("character %q", s[i])
+				return m, "", fmt.Errorf("character %+q", s[i])
 			}
 		}
 		return macro{text: s[:n]}, s[n:], nil

@@ -27,8 +27,12 @@ type ReceivedSPF struct {
 // ReceivedSPF returns the field for a result. receiver is the name of the host that
 // checked.
 func (r Result) ReceivedSPF(receiver string, q Query) ReceivedSPF {
+	comment := r.Reason(q)
+	if receiver != "" {
+		comment = receiver + ": " + comment
+	}
 	return ReceivedSPF{
-		Value: r.Value, Comment: receiver + ": " + r.Reason(q), ClientIP: q.IP, From: q.From, Helo: q.Helo,
+		Value: r.Value, Comment: comment, ClientIP: q.IP, From: q.From, Helo: q.Helo,
 		Receiver: receiver, Problem: r.Problem, Mechanism: r.Mechanism, Identity: r.Identity,
 	}
 }
@@ -250,9 +254,6 @@ func (f *ReceivedSPF) put(key, value string) (err error) {
 			return fmt.Errorf("spf: Received-SPF: client-ip %q is no address", shown(value))
 		}
 	case "envelope-from":
-		if strings.HasPrefix(value, "<") && strings.HasSuffix(value, ">") {
-			value = value[1 : len(value)-1]
-		}
 		f.From = value
 	case "helo":
 		f.Helo = value
@@ -315,7 +316,11 @@ func (p *fieldParser) pair() (key, value string, more bool, err error) {
 		value, err = p.quoted()
 		return key, value, true, err
 	}
-	return key, p.word("; \t\r\n"), true, nil
+	value = p.word("; \t\r\n")
+	if key == "envelope-from" && strings.HasPrefix(value, "<") && strings.HasSuffix(value, ">") {
+		value = value[1 : len(value)-1]
+	}
+	return key, value, true, nil
 }
 
 // skip skips blanks, comments, and the characters in also.

@@ -35,12 +35,41 @@ func isRecord(txt string) bool {
 		(len(txt) == len(version) || txt[len(version)] == ' ')
 }
 
+var errNoVersion = errors.New("a record that does not begin with " + version)
+
+// CheckRecord returns what is wrong with a record by the grammar (RFC 7208 section 12), for
+// one that is to be published, or to stand in a Checker. No look-ups are done.
+func CheckRecord(txt string) error {
+	if !isRecord(txt) {
+		return fmt.Errorf("spf: %w", errNoVersion)
+	}
+	seen := make(map[string]bool)
+	for s := range strings.SplitSeq(txt[len(version):], " ") {
+		if s == "" {
+			continue
+		}
+		t, err := parseTerm(s)
+		if err == nil && (t.name == "redirect" || t.name == "exp") {
+			if seen[t.name] {
+				err = errNotFirst
+			}
+			seen[t.name] = true
+		}
+		if err != nil {
+			return fmt.Errorf("spf: %s: %w", shown(s), err)
+		}
+	}
+	return nil
+}
+
+var errNotFirst = errors.New("not the first of its kind")
+
 // parseTerm reads one term by the grammar of RFC 7208 section 12.
 func parseTerm(s string) (term, error) {
 	t := term{text: s, qualifier: '+'}
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {
-			return t, fmt.Errorf("character %q", s[i])
+			return t, fmt.Errorf("character %+q", s[i])
 		}
 	}
 	if i := strings.IndexAny(s, "=:/"); i > 0 && s[i] == '=' && isModifierName(s[:i]) {

@@ -90,7 +90,8 @@ type Checker struct {
 	// passes by a record of its own.
 	Guess string
 
-	// Local are records for domains that publish none, by domain in lower case.
+	// Local are records for domains that publish none, by domain in lower case. See
+	// [CheckRecord], for those and for Guess.
 	Local map[string]string
 
 	// Forwarders are domains whose hosts may pass on mail of anybody: where the client is

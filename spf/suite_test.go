@@ -36,7 +36,7 @@ type suite struct {
 	ZoneData map[string][]json.RawMessage
 }
 
-func readSuites(t *testing.T) []suite {
+func readSuites(t testing.TB) []suite {
 	b, err := os.ReadFile("testdata/rfc7208-tests.json")
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func readSuites(t *testing.T) []suite {
 
 // zone returns the data of a suite as a resolver. SPF stands for TXT records where a name
 // has no TXT of its own.
-func (s *suite) zone(t *testing.T) *fakeDNS {
+func (s *suite) zone(t testing.TB) *fakeDNS {
 	z := newFakeDNS()
 	for name, records := range s.ZoneData {
 		var spf []string
