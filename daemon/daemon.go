@@ -16,12 +16,17 @@ import (
 	"github.com/gomilter/gomilter/daemon/config"
 	"github.com/gomilter/gomilter/daemon/logs"
 	"github.com/gomilter/gomilter/daemon/metrics"
+	"github.com/gomilter/gomilter/dns"
 )
 
 // Options are what a Daemon needs besides its configuration.
 type Options struct {
 	// Load reads the configuration: at the start, and for each reload.
 	Load func() (*config.Source, error)
+
+	// Resolver answers the filters' questions about names, in place of the servers that the
+	// configuration names; nil for these.
+	Resolver dns.Resolver
 
 	// AllowRoot lets the daemon stay root where the configuration names no user.
 	AllowRoot bool
@@ -67,7 +72,8 @@ type Daemon struct {
 
 	mu      sync.Mutex // of what follows, never held for long
 	now     *setup
-	refused error // why the last change of the configuration was refused, nil if it was not
+	asking  []*config.Config // each with a resolver of its own
+	refused error            // why the last change of the configuration was refused, nil if it was not
 }
 
 // Start opens the sockets of a configuration, gives up root, and serves until
@@ -195,6 +201,9 @@ func (d *Daemon) Wait() error {
 	now.http.stop() // until here they tell that it stops
 	now.control.stop()
 	d.retirings.Wait()
+	for _, c := range d.asking {
+		c.CloseResolver()
+	}
 	d.log.Info("stopped")
 	d.logs.Wait()
 	return errors.Join(err, d.out.Load().Close())

@@ -177,9 +177,14 @@ func (d *Daemon) complete(s, old *setup) error {
 	if err := s.openControl(old); err != nil {
 		return err
 	}
+	if old == nil || !s.config.TakeResolver(old.config) {
+		d.mu.Lock()
+		d.asking = append(d.asking, s.config)
+		d.mu.Unlock()
+	}
 	for _, p := range s.places {
 		l := p.listener
-		chain, err := l.NewChain(config.Env{Originals: s.originals, Log: d.log, Explain: d.explain(l.Name)})
+		chain, err := l.NewChain(config.Env{Originals: s.originals, Resolver: d.o.Resolver, Log: d.log, Explain: d.explain(l.Name)})
 		if err == nil && s.marks != nil && slices.ContainsFunc(chain.Steps, func(s filter.Step) bool { return s.Mode == filter.On && s.Filter.Message != nil }) {
 			chain.Pass = s.marks.Pass // where originals are kept, they come again
 		}

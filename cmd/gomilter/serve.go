@@ -14,6 +14,7 @@ import (
 
 type serveCmd struct {
 	settings
+	dnsFlag
 	AllowRoot bool `help:"Go on as root, which a filter never needs."`
 }
 
@@ -39,7 +40,11 @@ func (c *serveCmd) Run(std stdio) error {
 	defer signal.Stop(hup)
 	defer signal.Stop(usr1)
 
-	d, err := daemon.Start(ctx, daemon.Options{Load: c.load, AllowRoot: c.AllowRoot, Version: readVersion().Version, Stderr: std.err})
+	names, err := c.zone()
+	if err != nil {
+		return err
+	}
+	d, err := daemon.Start(ctx, daemon.Options{Load: c.load, Resolver: names, AllowRoot: c.AllowRoot, Version: readVersion().Version, Stderr: std.err})
 	if err != nil {
 		return startError(err)
 	}

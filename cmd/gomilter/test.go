@@ -24,6 +24,7 @@ import (
 
 type testCmd struct {
 	settings
+	dnsFlag
 	Listener string      `placeholder:"NAME" help:"Whose chain to run, where the configuration has several listeners."`
 	Profile  mta.Profile `default:"postfix" placeholder:"NAME" help:"Whose ways to follow: postfix or sendmail (default: ${default})."`
 
@@ -47,7 +48,7 @@ type testCmd struct {
 
 func (*testCmd) Help() string {
 	return `The filters of the configuration are run on messages, without an MTA and without the daemon, and
-what they would do is shown. Nobody is contacted, and nothing is written but what --output asks for.
+what they would do is shown. Nobody but DNS servers is contacted, and with --dns FILE not even these; nothing is written but what --output asks for.
 
     gomilter test -c gomilter.toml --diff message.eml
     gomilter test -c gomilter.toml ~/Maildir | tail -20
@@ -72,6 +73,7 @@ func (c *testCmd) Run(std stdio) error {
 	if err != nil {
 		return err
 	}
+	defer cfg.CloseResolver()
 	l, err := c.listener(cfg)
 	if err != nil {
 		return exit(exitUsage, err)
@@ -84,6 +86,9 @@ func (c *testCmd) Run(std stdio) error {
 		if err := os.MkdirAll(c.Output, 0o700); err != nil {
 			return exit(exitCantCreate, err)
 		}
+	}
+	if o.Resolver, err = c.zone(); err != nil {
+		return err
 	}
 	show := &testShow{c: c, std: std, began: time.Now()}
 	show.bar.start(std.err, inputs)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/dns"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/message"
 	"github.com/gomilter/gomilter/quarantine"
@@ -16,6 +17,8 @@ type Env struct {
 	// Originals is where messages are kept; it is to be nil when Config.Kept is not
 	// enabled.
 	Originals *quarantine.Store
+	// Resolver answers questions about names, in place of Config.Resolver unless nil.
+	Resolver dns.Resolver
 	// Log is where chains tell what they can tell nobody else; nil means
 	// slog.Default().
 	Log *slog.Logger
@@ -80,15 +83,17 @@ func (l *Listener) NewChain(env Env) (*filter.Chain, error) {
 		Log:     env.Log,
 	}
 	var problems Problems
+	var before []*Filter
 	for _, name := range l.Filters {
 		f := c.filter(name)
 		if f == nil {
 			return nil, fmt.Errorf("config: no filter is called %q", name)
 		}
-		b := &build{env: env, config: c, filter: f, places: c.places, problem: func(p Problem) { problems = append(problems, p) }}
+		b := &build{env: env, config: c, filter: f, told: told(before), places: c.places, problem: func(p Problem) { problems = append(problems, p) }}
 		if step, ok := b.step(); ok {
 			chain.Steps = append(chain.Steps, step)
 		}
+		before = append(before, f)
 	}
 	if err := problems.Err(); err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ const (
 // it keeps to what is wrong whatever stands there.
 func (d *decoder) check(c *Config, whole bool) {
 	d.checkProcess(c)
+	d.checkDNS(c)
 	steps := d.checkFilters(c)
 	if whole && len(c.Listeners) == 0 && !d.isWrong("listener") {
 		d.bad(d.places.of(""), "listener", "there is none; write [[listener]] with a socket and a chain")

@@ -24,6 +24,7 @@ type Config struct {
 	Control Control `toml:"control" doc:"the socket for gomilter ctl"`
 	Kept    Kept    `toml:"kept" doc:"originals: messages as they came, kept before a filter changes or refuses them or when it fails"`
 	Network Network `toml:"network" doc:"which clients are our own; it decides the class of a message"`
+	DNS     DNS     `toml:"dns" doc:"who is asked about names"`
 	Spool   Spool   `toml:"spool" doc:"where messages are while they are looked at"`
 	Watch   Watch   `toml:"watch" doc:"files that are read again when they change"`
 
@@ -36,6 +37,7 @@ type Config struct {
 	places    places
 	listFiles []string
 	listInfo  map[string]fs.FileInfo
+	asked     *lookups
 }
 
 // Log says where the log goes.

@@ -87,7 +87,7 @@ func texts(problems Problems) string {
 func diffConfig(a, b *Config) string {
 	return cmp.Diff(a, b, cmp.FilterPath(func(p cmp.Path) bool {
 		f, ok := p.Last().(cmp.StructField)
-		return ok && slices.Contains([]string{"places", "listFiles", "config"}, f.Name())
+		return ok && slices.Contains([]string{"places", "listFiles", "config", "asked"}, f.Name())
 	}, cmp.Ignore()), cmp.Comparer(func(x, y netip.Prefix) bool { return x == y }),
 		cmp.Comparer(func(x, y Secret) bool { return x.Reveal() == y.Reveal() }), cmp.AllowUnexported(Config{}, Listener{}))
 }
@@ -156,6 +156,8 @@ func TestProblems(t *testing.T) {
 		{"regular expression", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'regexp'\nvalues = ['a', 'b(']\naction = 'reject'", "c.toml:9:16: filter.headers.rule[1].values[2]: error parsing regexp: missing closing ): `(?i)b(`"},
 		{"rule without an action", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'present'", `c.toml:6:18: filter.headers.rule[1].action: it has no action; write action = one of reject, tempfail, discard, quarantine, tag, add, change, remove, note`},
 		{"rule with a number it does not take", minimal + "[filter.headers]\n[[filter.headers.rule]]\nfields = ['Subject']\nmatch = 'present'\nn = 3\naction = 'note'", `c.toml:8:1: filter.headers.rule[1].match: match present takes no number`},
+		{"name server without an address", minimal + "[dns]\nservers = ['127.0.0.1', 'ns.example.com']", `c.toml:6:25: dns.servers[2]: "ns.example.com" is no address of a name server`},
+		{"name server with a port that is none", minimal + "[dns]\nservers = ['127.0.0.1:0']", `c.toml:6:12: dns.servers[1]: "127.0.0.1:0" is no address of a name server`},
 		{"no scanner", minimal + "[filter.scan]\nservers = ['127.0.0.1:1']", `c.toml:5:9: filter.scan.scanner: it needs one of clamd, spamd, rspamd`},
 		{"no server", minimal + "[filter.scan]\nscanner = 'clamd'", `c.toml:5:9: filter.scan.servers: there is no server`},
 		{"server that is none", minimal + "[filter.scan]\nscanner = 'clamd'\nservers = ['127.0.0.1:1', 'clamd']", `c.toml:7:27: filter.scan.servers[2]: socket "clamd": `},

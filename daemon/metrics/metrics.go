@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/gomilter/gomilter/dns"
 	"github.com/gomilter/gomilter/quarantine"
 )
 
@@ -31,6 +32,9 @@ type Options struct {
 	Repeated  func() int64            // messages on which a filter failed for the third time or more
 	Kept      func() quarantine.Usage // originals
 	LogLost   func() uint64           // lines of the log that were lost
+
+	// DNS is what the filters asked about names.
+	DNS func() dns.CacheStats
 
 	// LogWaiting is how many lines of the log are not yet written.
 	LogWaiting func() int
@@ -205,6 +209,7 @@ func New(o Options) *Metrics {
 	m.reg.MustRegister(
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "gomilter_log_lines_lost_total", Help: "Lines of the log that could not be written."}, safely(o.LogLost)),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "gomilter_repeated_failures_total", Help: "Messages on which a filter failed for the third time or more."}, safely(o.Repeated)))
+	addDNS(m.reg, o.DNS)
 	return m
 }
 

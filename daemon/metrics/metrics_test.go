@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/dns"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/internal/edit"
 	"github.com/gomilter/gomilter/miltertest"
@@ -371,12 +372,16 @@ func TestValuesOfOthers(t *testing.T) {
 		Kept:      func() quarantine.Usage { return quarantine.Usage{Bytes: 10, MaxBytes: 100, Entries: 2, MaxEntries: 20} },
 		LogLost:   func() uint64 { return 7 },
 
+		DNS: func() dns.CacheStats {
+			return dns.CacheStats{Hits: 11, Misses: 12, Asked: 13, Errors: 14, Dropped: 15, Entries: 16}
+		},
 		LogWaiting: func() int { return 5 },
 		Ready:      []func(context.Context) error{func(context.Context) error { return errors.New("no") }},
 	})
 	got := series(t, m)
 	for k, v := range map[string]float64{"gomilter_abandoned_hooks{}": 3, "gomilter_kept_bytes{}": 10, "gomilter_kept_limit_bytes{}": 100, "gomilter_kept_messages{}": 2,
-		"gomilter_kept_limit_messages{}": 20, "gomilter_log_lines_lost_total{}": 7, "gomilter_log_lines_waiting{}": 5, "gomilter_ready{}": 0} {
+		"gomilter_kept_limit_messages{}": 20, "gomilter_log_lines_lost_total{}": 7, "gomilter_dns_hits_total{}": 11, "gomilter_dns_misses_total{}": 12,
+		"gomilter_dns_queries_total{}": 13, "gomilter_dns_errors_total{}": 14, "gomilter_dns_dropped_total{}": 15, "gomilter_dns_entries{}": 16, "gomilter_log_lines_waiting{}": 5, "gomilter_ready{}": 0} {
 		if got[k] != v {
 			t.Errorf("%s = %v, want %v", k, got[k], v)
 		}

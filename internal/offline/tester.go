@@ -16,6 +16,7 @@ import (
 
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/daemon/config"
+	"github.com/gomilter/gomilter/dns"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/internal/memconn"
 	"github.com/gomilter/gomilter/internal/release"
@@ -38,6 +39,9 @@ type Options struct {
 	// Now is the clock of explanations, queue ids and originals; nil means time.Now. How
 	// long filters may take is measured by the real one.
 	Now func() time.Time
+	// Resolver answers the filters' questions about names, in place of the servers that the
+	// configuration names; nil for these.
+	Resolver dns.Resolver
 	// Dir is where the scratch folder is made; "" means os.TempDir.
 	Dir string
 	// Log is told what filters and the server log; nil means that nobody is.
@@ -145,7 +149,7 @@ func (t *Tester) worker(c *config.Config, l *config.Listener, dir, spool string)
 			return nil, err
 		}
 	}
-	chain, err := l.NewChain(config.Env{Originals: w.store, Log: t.o.Log, Explain: w.explain, NewRef: func() string { return Ref }, Dir: spool})
+	chain, err := l.NewChain(config.Env{Originals: w.store, Resolver: t.o.Resolver, Log: t.o.Log, Explain: w.explain, NewRef: func() string { return Ref }, Dir: spool})
 	if err != nil {
 		return nil, err
 	}

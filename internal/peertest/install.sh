@@ -19,7 +19,7 @@ prefix=${GOMILTER_PEERS:-/opt/gomilter-peers}
 # Unpacked only.
 daemons=(postfix sendmail-bin sendmail-base sendmail-cf opendkim sasl2-bin)
 # Installed: none of these starts anything.
-tools=(m4 patchelf curl mandoc zsh fish miltertest opendkim-tools swaks python3-milter libmilter-dev libc6-dev
+tools=(m4 patchelf curl mandoc zsh fish miltertest opendkim-tools swaks python3-milter python3-dkim python3-nacl libmilter-dev libc6-dev
        # what postfix and sendmail link
        libmilter1.0.1 libdb5.3 libicu72 libnsl2 libldap-2.5-0 liblockfile1 libwrap0 libssl3
        libsasl2-2 libsasl2-modules libsasl2-modules-db
