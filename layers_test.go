@@ -42,6 +42,7 @@ var ranks = map[string]int{
 
 	"miltertest":         3,
 	"filter/attachments": 3,
+	"filter/auth":        3,
 	"filter/html":        3,
 	"filter/headers":     3,
 	"filter/scan":        3,
