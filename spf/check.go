@@ -22,10 +22,8 @@ func (c *Checker) Check(ctx context.Context, q Query, id Identity) Result {
 
 	q.IP = q.IP.Unmap().WithZone("")
 	if id == MailFrom && q.IP.IsValid() {
-		for _, f := range c.Forwarders {
-			if r := c.forwarder(ctx, q, f); r.Value == Pass {
-				return r
-			}
+		if r := c.forwarder(ctx, q); r.Value == Pass {
+			return r
 		}
 	}
 	return c.sender(ctx, q, id)
@@ -99,19 +97,31 @@ func (c *Checker) vouch(ctx context.Context, q Query, r *Result) {
 // forwarderGuess is for trusted forwarders that publish no record.
 const forwarderGuess = "v=spf1 a mx"
 
-// forwarder checks whether the client may send for a forwarder.
-func (c *Checker) forwarder(ctx context.Context, q Query, domain string) Result {
-	s, problem := newSubject(q, postmaster, domain)
-	if problem != "" {
-		return Result{Value: None}
+// forwarder returns the pass of the first forwarder that the client may send for. Half of
+// the time is left for the sender's own record, should a forwarder's servers be dead.
+func (c *Checker) forwarder(ctx context.Context, q Query) Result {
+	if len(c.Forwarders) == 0 {
+		return Result{}
 	}
-	o := c.evaluate(ctx, s, "", false)
-	if o.noRecord {
-		o = c.evaluate(ctx, s, cmp.Or(c.Local[s.domain], forwarderGuess), false)
+	end, _ := ctx.Deadline() // Check has set one
+	ctx, cancel := context.WithTimeout(ctx, time.Until(end)/2)
+	defer cancel()
+	for _, domain := range c.Forwarders {
+		s, problem := newSubject(q, postmaster, domain)
+		if problem != "" {
+			continue
+		}
+		o := c.evaluate(ctx, s, "", false)
+		if o.noRecord {
+			o = c.evaluate(ctx, s, cmp.Or(c.Local[s.domain], forwarderGuess), false)
+		}
+		if o.value == Pass {
+			r := Result{Identity: MailFrom, Domain: s.domain, Sender: s.local + "@" + s.domain, Source: Forwarder}
+			r.set(o)
+			return r
+		}
 	}
-	r := Result{Identity: MailFrom, Domain: s.domain, Sender: s.local + "@" + s.domain, Source: Forwarder}
-	r.set(o)
-	return r
+	return Result{}
 }
 
 func (r *Result) set(o outcome) {

@@ -226,3 +226,14 @@ include.example. TXT "v=spf1 include:deaf.example -all"
 		})
 	}
 }
+
+func TestDeadForwarderLeavesTime(t *testing.T) {
+	r := deaf{zone(t, checkZone)}
+	synctest.Test(t, func(t *testing.T) {
+		c, start := Checker{Resolver: r, Forwarders: []string{"deaf.example", "deaf.two.example"}}, time.Now()
+		got := c.Check(t.Context(), Query{ours, "a@example.com", ""}, MailFrom)
+		if took := time.Since(start); got.Value != Pass || got.Source != Published || took != 10*time.Second {
+			t.Errorf("%+v after %v", got, took)
+		}
+	})
+}
