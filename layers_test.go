@@ -45,6 +45,7 @@ var ranks = map[string]int{
 	"filter/auth":        3,
 	"filter/html":        3,
 	"filter/headers":     3,
+	"filter/access":      3,
 	"filter/scan":        3,
 	"internal/peertest":  3,
 	"internal/release":   3,

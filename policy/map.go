@@ -364,3 +364,12 @@ func foldKey(key string) (folded string, p Prefix, err error) {
 	}
 	return string(p) + ":" + dot + local + strings.ToLower(d), p, nil
 }
+
+// Prefix returns the prefix of the entry's key. The error wraps ErrKey.
+func (e Entry) Prefix() (Prefix, error) {
+	s := e.Key
+	if i := strings.IndexAny(s, ":!"); i >= 0 {
+		s = s[:i]
+	}
+	return ParsePrefix(s)
+}

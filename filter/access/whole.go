@@ -1,0 +1,162 @@
+package access
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/dkim"
+	"github.com/gomilter/gomilter/dmarc"
+	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/policy"
+)
+
+// A whole is a message at its end, with all that is known of it.
+type whole struct {
+	*access
+	t       *filter.Transaction
+	signed  []dkim.Result // that count
+	checked bool          // signatures were verified
+	dmarc   dmarc.Result
+	judged  bool   // DMARC was
+	author  string // domain of the author, "" where there is no single one
+	vouched string // domain that signed for the author or the sender; "" for none
+	notes   []string
+	noted   bool // notes are complete
+}
+
+func (a *access) newWhole(t *filter.Transaction) *whole {
+	w := &whole{access: a, t: t}
+	if c := t.Class(); c != filter.External && c != filter.TrustedRelay {
+		return w
+	}
+	w.dmarc, w.judged = filter.Told[dmarc.Result](t)
+	if w.author = w.dmarc.From; !w.judged && t.Message().Header != nil {
+		w.author, _ = dmarc.Author(t.Received().Header)
+	}
+	checked, ok := filter.Told[dkim.Checked](t)
+	w.checked = ok
+	if w.signed = counting(checked.Signatures, w.aligned); len(w.signed) > 0 && w.signed[0].Value == dkim.Pass {
+		sender := senderDomain(t)
+		for _, s := range w.signed {
+			if w.aligned(s.Domain) || sender != "" && s.Domain == sender {
+				w.vouched = s.Domain
+				break
+			}
+		}
+	}
+	return w
+}
+
+// counting returns the signatures that are judged, those of the author's domain first: where some pass, these;
+// else those of the author's domain, or all.
+func counting(all []dkim.Result, aligned func(string) bool) []dkim.Result {
+	var pass, own, others []dkim.Result
+	for _, authors := range []bool{true, false} {
+		for _, s := range all {
+			switch {
+			case aligned(s.Domain) != authors:
+			case s.Value == dkim.Pass:
+				pass = append(pass, s)
+			case s.Testing: // as if it were not there (RFC 6376 section 3.6.1)
+			case authors:
+				own = append(own, s)
+			default:
+				others = append(others, s)
+			}
+		}
+	}
+	switch {
+	case pass != nil:
+		return pass
+	case own != nil:
+		return own
+	}
+	return others
+}
+
+// aligned reports whether a signature's domain is the author's, as relaxed alignment has it. Where the organizational domain
+// is not known, that is the same domain, one above or one below.
+func (w *whole) aligned(domain string) bool {
+	if w.author == "" || domain == "" {
+		return false
+	}
+	if w.dmarc.Org != "" {
+		return within(domain, w.dmarc.Org)
+	}
+	return within(domain, w.author) || within(w.author, domain)
+}
+
+// within reports whether a domain is another or below it.
+func within(domain, parent string) bool {
+	rest, ok := strings.CutSuffix(domain, parent)
+	return ok && (rest == "" || rest[len(rest)-1] == '.')
+}
+
+// judge returns what prevails, for a recipient or with "" for all.
+func (w *whole) judge(rcpt string) finding {
+	note := func(s string) {
+		if !w.noted {
+			w.notes = append(w.notes, s)
+		}
+	}
+	var best finding
+	for _, f := range w.sender(w.t, rcpt) {
+		if w.waits(f) && acts(f.Word) && w.vouched != "" {
+			note(fmt.Sprintf("%v does not count: DKIM shows that the message is from %s", f.Verdict, show(w.vouched)))
+			continue
+		}
+		best = best.over(f)
+	}
+	for _, look := range []func(string) (finding, bool){w.lookDKIM, w.lookDMARC} {
+		if f, ok := look(rcpt); ok {
+			note(explain(f, false))
+			best = best.over(f)
+		}
+	}
+	w.noted = true
+	return best
+}
+
+// lookDKIM returns what prevails of the signatures.
+func (w *whole) lookDKIM(rcpt string) (best finding, found bool) {
+	if !w.access.dkim || !w.checked {
+		return finding{}, false
+	}
+	if len(w.signed) == 0 {
+		v, ok := w.Map.Lookup(w.author, rcpt, policy.PrefixOf(policy.DKIM, string(dkim.None)))
+		return finding{v, func(v policy.Verdict) *milter.Refusal { return tellUnsigned(v, w.author) }}, ok
+	}
+	for _, s := range w.signed {
+		v, ok := w.Map.Lookup(s.Domain, rcpt, policy.PrefixOf(policy.DKIM, string(s.Value)))
+		if !ok {
+			continue
+		}
+		if v.Word == policy.Whitelist && !w.aligned(s.Domain) && !namesDomain(v.Key) {
+			continue // everybody can sign with a domain of his own
+		}
+		best = best.over(finding{v, func(v policy.Verdict) *milter.Refusal { return tellDKIM(v, s) }})
+		found = true
+	}
+	return best, found
+}
+
+// namesDomain reports whether a key is for some domains, and not for any.
+func namesDomain(key string) bool {
+	i := strings.IndexAny(key, ":!")
+	return i >= 0 && i+1 < len(key)
+}
+
+// lookDMARC returns what the map says of what DMARC came to.
+func (w *whole) lookDMARC(rcpt string) (finding, bool) {
+	if !w.access.dmarc || !w.judged {
+		return finding{}, false
+	}
+	r := w.dmarc
+	var asked policy.Prefix
+	if r.Value == dmarc.Fail {
+		asked = policy.PrefixOf(policy.DMARC, string(r.Value)+"-"+string(r.Policy))
+	}
+	v, ok := w.Map.Lookup(r.From, rcpt, asked, policy.PrefixOf(policy.DMARC, string(r.Value)))
+	return finding{v, func(v policy.Verdict) *milter.Refusal { return tellDMARC(v, r) }}, ok
+}
