@@ -36,6 +36,7 @@ func (s *System) Exists(ctx context.Context, name string) (bool, error) {
 	}
 	q := dnsmessage.Question{Name: qname, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}
 	servers, _, attempts := s.conf.get()
+	ctx = withSkipped(ctx)
 	var last error
 	for range attempts * len(servers) {
 		exists, err := s.askExists(ctx, q)
@@ -70,7 +71,6 @@ func (s *System) askExists(ctx context.Context, q dnsmessage.Question) (exists b
 		}
 	}
 	if err == nil && r.failed {
-		s.first.Add(1)
 		err = fmt.Errorf("server misbehaving: %v", r.rcode)
 	}
 	return r.exists, err

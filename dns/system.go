@@ -6,15 +6,19 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 // A System asks name servers. It may be used by several goroutines at a time, and keeps
 // nothing of the answers: see [Cache].
 //
 // A server that does not answer costs one try; after it the next one is asked, for this
-// question and those that follow. A try is as long as "options timeout" in
+// question and those of the next 30 s. Where one fails or refuses (SERVFAIL, REFUSED) the
+// next one is asked for this question. A try is as long as "options timeout" in
 // /etc/resolv.conf says, else 2 s. How often is tried in all is said there ("options
 // attempts"), and by the context.
 //
@@ -22,9 +26,9 @@ import (
 // look-up does: half an answer would make a check fail that might have passed. Names in
 // /etc/hosts are found where the system says so (/etc/nsswitch.conf).
 type System struct {
-	conf  *resolvConf
-	net   net.Resolver
-	first atomic.Uint32 // the server to ask; counts up, modulo their number
+	conf *resolvConf
+	net  net.Resolver
+	turn turn
 }
 
 // NewSystem returns a resolver that asks servers ("192.0.2.53", "[2001:db8::53]:5353"), or
@@ -62,12 +66,25 @@ func parseServer(s string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(addr, uint16(n)), nil
 }
 
+// skipped is the key in a context of how many servers failed at the question; net.Resolver
+// hands it on to dial.
+type skipped struct{}
+
+func withSkipped(ctx context.Context) context.Context {
+	return context.WithValue(ctx, skipped{}, new(atomic.Int64))
+}
+
 // dial opens a way to the server whose turn it is.
 func (s *System) dial(ctx context.Context, network string) (net.Conn, error) {
 	servers, try, _ := s.conf.get()
-	turn := s.first.Load()
-	server := servers[int(turn)%len(servers)]
-	failed := func() { s.first.CompareAndSwap(turn, turn+1) }
+	n := s.turn.get(time.Now())
+	failed := func() { s.turn.pass(n, time.Now()) }
+	skip, _ := ctx.Value(skipped{}).(*atomic.Int64)
+	if skip == nil {
+		skip = new(atomic.Int64)
+	}
+	k := skip.Load()
+	server := servers[(n+int(k))%len(servers)]
 	d := net.Dialer{Timeout: try}
 	conn, err := d.DialContext(ctx, network, server.String())
 	if err != nil {
@@ -75,9 +92,37 @@ func (s *System) dial(ctx context.Context, network string) (net.Conn, error) {
 		return nil, err
 	}
 	if u, ok := conn.(*net.UDPConn); ok {
-		return &udpTry{u, try, failed}, nil
+		return &udpTry{u, try, failed, func() { skip.CompareAndSwap(k, k+1) }}, nil
 	}
 	return &tcpTry{conn, try, failed}, nil
+}
+
+// A turn is the place of the server to ask; beyond the last they begin again. It is the
+// first's, as who wrote the list wants it, but for a time after that failed.
+type turn struct {
+	mu    sync.Mutex
+	n     int
+	until time.Time
+}
+
+const turnLife = 30 * time.Second
+
+func (t *turn) get(now time.Time) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n > 0 && !now.Before(t.until) {
+		t.n = 0
+	}
+	return t.n
+}
+
+// pass gives the turn of the nth to the one after it, unless another has.
+func (t *turn) pass(n int, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == n {
+		t.n, t.until = n+1, now.Add(turnLife)
+	}
 }
 
 // A udpTry and a tcpTry are connections that end a try in time, and let the next server
@@ -85,8 +130,9 @@ func (s *System) dial(ctx context.Context, network string) (net.Conn, error) {
 // net.Resolver that it carries packets.
 type udpTry struct {
 	*net.UDPConn
-	try    time.Duration
-	failed func()
+	try      time.Duration
+	failed   func()
+	declined func() // the server answers that it cannot
 }
 
 func (c *udpTry) SetDeadline(t time.Time) error { return c.UDPConn.SetDeadline(sooner(t, c.try)) }
@@ -95,6 +141,12 @@ func (c *udpTry) Read(b []byte) (int, error) {
 	n, err := c.UDPConn.Read(b)
 	if err != nil {
 		c.failed()
+	} else if n > 3 {
+		// Whether it is a reply to what was asked is judged by who reads; a forged
+		// one does no harm here.
+		if code := dnsmessage.RCode(b[3] & 15); code == dnsmessage.RCodeServerFailure || code == dnsmessage.RCodeRefused {
+			c.declined()
+		}
 	}
 	return n, err
 }
@@ -146,7 +198,7 @@ func (s *System) LookupAddr(ctx context.Context, addr string) ([]string, error) 
 	if err != nil {
 		return nil, notFound(addr, "")
 	}
-	v, err := s.net.LookupAddr(ctx, a.WithZone("").Unmap().String())
+	v, err := s.net.LookupAddr(withSkipped(ctx), a.WithZone("").Unmap().String())
 	return listAnswer(addr, v, err)
 }
 
@@ -172,7 +224,7 @@ func ask[T any](ctx context.Context, name string, f func(context.Context, string
 	if !ok {
 		return none, notFound(name, "")
 	}
-	v, err := f(ctx, canon+".")
+	v, err := f(withSkipped(ctx), canon+".")
 	return v, asDNSError(canon, err)
 }
 

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -482,6 +483,53 @@ func TestSystemPassesADeadServerBy(t *testing.T) {
 			t.Errorf("%s, when it is known who is dead: %s after %v", ask, got, time.Since(start))
 		}
 	}
+}
+
+func TestSystemPassesAFailingServerBy(t *testing.T) {
+	for _, code := range []dnsmessage.RCode{dnsmessage.RCodeServerFailure, dnsmessage.RCodeRefused} {
+		var asked atomic.Int32
+		failing := serve(t, func(_ string, q []byte) [][]byte {
+			asked.Add(1)
+			return [][]byte{rewrite(t, q, func(m *dnsmessage.Message) { m.RCode = code })}
+		})
+		live := serve(t, func(_ string, q []byte) [][]byte { return [][]byte{rewrite(t, q, nxdomain)} })
+		s, err := NewSystem(failing, live)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, ask := range []string{"TXT example.com", "MX example.com", "IP example.com", "PTR 192.0.2.1", "EXISTS example.com"} {
+			before := asked.Load()
+			if got := put(t.Context(), s, ask); got != "not found" && got != "false" {
+				t.Errorf("%v, %s: %s", code, ask, got)
+			}
+			// It may be the domain's failure, so the server keeps its place.
+			if asked.Load() == before {
+				t.Errorf("%v, %s: the first server was not asked", code, ask)
+			}
+		}
+	}
+}
+
+func TestTurnComesBackToTheFirst(t *testing.T) {
+	var turn turn
+	now := time.Unix(0, 0)
+	expect := func(when string, want int) {
+		t.Helper()
+		if got := turn.get(now); got != want {
+			t.Errorf("%s: %d, want %d", when, got, want)
+		}
+	}
+	expect("at first", 0)
+	turn.pass(0, now)
+	turn.pass(0, now) // of a question that was asked at the same time
+	expect("after a failure", 1)
+	now = now.Add(turnLife / 2)
+	turn.pass(1, now)
+	expect("after another", 2)
+	now = now.Add(turnLife - 1)
+	expect("for a time", 2)
+	now = now.Add(1)
+	expect("after that", 0)
 }
 
 func TestNewSystemRefusesWhatIsNoAddress(t *testing.T) {

@@ -235,33 +235,27 @@ func TestZoneTextRoundTrip(t *testing.T) {
 }
 
 func FuzzZone(f *testing.F) {
-	b, err := os.ReadFile("testdata/example.zone")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(string(b), "example.com")
+	// Short ones: longer take the fuzzer a minute each to make smaller.
+	f.Add("a.example 300 IN MX 10 b.example\n 1h TXT \"a\\\"\"", "a.example")
+	f.Add("a TIMEOUT\nb SERVFAIL\nc NS @\n1.2.0.192.in-addr.arpa PTR \"x y\"\nd AAAA ::1", "192.0.2.1")
 	f.Add("a.example CNAME b.example\nb.example CNAME a.example", "a.example")
 	f.Add("$ORIGIN a\n*.b 1h IN TXT \"\\034\" (\n c ) ; x", "z.b.a")
 	f.Fuzz(func(t *testing.T, text, name string) {
-		z, err := ParseZone("x", strings.NewReader(strings.ReplaceAll(text, "$DELAY", "$TTL")))
+		z, err := ParseZone("x", strings.NewReader(text))
 		if err != nil {
 			if z != nil || !strings.HasPrefix(err.Error(), "dns: x:") {
 				t.Errorf("%v", err)
 			}
 			return
 		}
-		r := NewCache(z, CacheOptions{})
-		defer r.Close()
+		z.delay = 0
 		for name := range z.names {
 			if canon, ok := canonical(name); !ok || canon != name {
 				t.Errorf("holds %q", name)
 			}
 		}
 		for _, kind := range []string{"TXT", "MX", "IP", "NS", "CNAME", "PTR", "EXISTS"} {
-			before := put(t.Context(), z, kind+" "+name)
-			if got := put(t.Context(), r, kind+" "+name); got != before && len(before) < 100 {
-				t.Errorf("%s %s: %s, by a cache %s", kind, name, before, got)
-			}
+			put(t.Context(), z, kind+" "+name)
 		}
 		MailHosts(t.Context(), z, name)
 	})
