@@ -147,7 +147,7 @@ func TestHostileDNS(t *testing.T) {
 				got := c.Check(t.Context(), tt.q, MailFrom)
 				took := time.Since(start)
 				runtime.ReadMemStats(&after)
-				asked, memory := tt.asked, uint64(1<<20)
+				asked, memory := tt.asked, uint64(2<<20)
 				if lax {
 					asked, memory = asked+450, 8<<20
 				}
