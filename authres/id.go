@@ -36,14 +36,14 @@ func canonicalID(s string) string {
 
 // ID returns the authserv-id of a value as far as one can be made out, whatever follows it;
 // "" for none. Comments before it are passed over, quotes are taken off. Where a comment or a
-// quoted string has no end it is the first word that is left.
+// quoted string has no end it is the first word before the results.
 //
 // To find fields that pretend to be one's own, ask [Bears]: readers do not agree on what is
 // malformed, and so there may be more than one id.
 func ID(value string) string {
 	id, _, ok := readID(value)
 	if !ok {
-		for id = range words(value) {
+		for id = range words(head(value)) {
 			break
 		}
 	}
@@ -98,7 +98,7 @@ func words(s string) func(yield func(string) bool) {
 // invisible count as left out and as the end of the word, and encoded words (RFC 2047) are
 // read as well. Bears takes time in proportion to the length of the value.
 func Bears(value, id string) bool {
-	if canonicalID(id) == "" {
+	if id = canonicalID(id); id == "" {
 		return false
 	}
 	if bears(value, id) {
@@ -113,10 +113,7 @@ func Bears(value, id string) bool {
 		return true
 	}
 	if strings.Contains(value, "=?") {
-		head := value
-		if i := results(value); i >= 0 {
-			head = value[:i]
-		}
+		head := head(value)
 		// Of a charset that is not known here the bytes are good enough.
 		d := mime.WordDecoder{CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil }}
 		if decoded, err := d.DecodeHeader(head); err == nil && decoded != head {
@@ -126,43 +123,64 @@ func Bears(value, id string) bool {
 	return false
 }
 
+// bears is Bears with an id in its canonical form, for text as it is.
 func bears(value, id string) bool {
 	first, _, ok := readID(value)
-	if ok && SameID(first, id) {
+	if ok && canonicalID(first) == id {
 		return true
 	}
-	start := strings.TrimLeft(value, " \t\r\n")
-	if start == "" {
+	if value = head(value); value == "" {
 		return false
 	}
-	if ok && !endsWord(start[0]) {
-		// An id of characters that no token has is quoted by who wrote it, and not by who forges it.
-		end := strings.IndexByte(start, ';')
-		if end < 0 {
-			end = len(start)
-		}
-		return SameID(start[:end], id)
-	}
-	if i := results(value); i >= 0 {
-		value = value[:i]
-	}
-	if SameID(value, id) {
+	odd := !ok || endsWord(value[0])
+	// An id of characters that no token has is quoted by who wrote it, and not by who forges it.
+	if canonicalID(value) == id {
 		return true
 	}
-	for w := range words(value) {
-		if SameID(w, id) {
-			return true
+	for _, s := range []string{value, joined(value)} {
+		for w := range words(s) {
+			if canonicalID(w) == id {
+				return true
+			}
+			if !odd {
+				break
+			}
 		}
 	}
 	return false
 }
 
-// results returns where the results begin for the reader to whom they begin last, -1 where
-// they do not.
-func results(value string) int {
-	i := strings.IndexByte(value, ';')
-	if _, end, ok := readID(value); ok && end > i && i >= 0 {
-		i = end
+// joined returns s without quotes, backslashes and comments, as it is for who leaves them out first
+// and then looks for words.
+func joined(s string) string {
+	if !strings.ContainsAny(s, "\"\\(") {
+		return ""
 	}
-	return i
+	b := make([]byte, 0, len(s))
+	depth := 0
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '(':
+			depth++
+		case c == ')' && depth > 0:
+			depth--
+		case depth == 0 && c != '"' && c != '\\':
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}
+
+// head returns what stands before the results, for the reader to whom they begin last. Semicolons
+// at the beginning count as blanks.
+func head(value string) string {
+	value = strings.TrimLeft(value, "; \t\r\n")
+	end := strings.IndexByte(value, ';')
+	if end < 0 {
+		return value
+	}
+	if _, id, ok := readID(value); ok && id > end {
+		end = id
+	}
+	return value[:end]
 }

@@ -138,9 +138,9 @@ func (w *writer) result(r Result) bool {
 		}
 		w.line = append(w.line, ')')
 	}
-	if r.Reason != "" {
+	if s := w.clean(r.Reason); s != "" {
 		w.line = append(w.line, " reason="...)
-		w.value(r.Reason, false)
+		w.cleaned(s, false)
 	}
 	for _, p := range r.Properties {
 		start := len(w.line)
@@ -176,8 +176,10 @@ func (w *writer) keyword(s string) bool {
 
 // value writes a token where it can, else a quoted string. Of a property an address needs no quotes
 // either (RFC 8601 section 2.2, pvalue).
-func (w *writer) value(s string, property bool) {
-	s = w.clean(s)
+func (w *writer) value(s string, property bool) { w.cleaned(w.clean(s), property) }
+
+// cleaned writes a value that clean returned.
+func (w *writer) cleaned(s string, property bool) {
 	if s != "" {
 		token := true
 		for i := range len(s) {
