@@ -171,9 +171,9 @@ func TestHostileFromTakesNoTime(t *testing.T) {
 		"long name":                    "a@" + strings.Repeat("u.", 1<<19) + "example",
 	} {
 		for _, l := range []FromLimits{{}, high} {
-			start := time.Now()
+			start := time.Now() // what grows with the square takes minutes
 			l.Author(header(from))
-			if d := time.Since(start); d > 2*time.Second {
+			if d := time.Since(start); d > 30*time.Second {
 				t.Errorf("%s takes %v with %+v", name, d, l)
 			}
 		}

@@ -233,19 +233,6 @@ func isFO(v string) bool {
 	return !strings.Contains(seen, "0") || !strings.Contains(seen, "1")
 }
 
-// forSubdomains returns the policy for a subdomain of the record's domain.
-func (r *Record) forSubdomains(exists bool) Policy {
-	switch {
-	case r.Invalid:
-		return NoPolicy
-	case !exists && r.NP != "":
-		return r.NP
-	case r.SP != "":
-		return r.SP
-	}
-	return r.P
-}
-
 // lowered returns the policy one step lower, as t=y asks.
 func (p Policy) lowered() Policy {
 	if p == WantReject {

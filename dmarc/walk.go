@@ -60,7 +60,8 @@ type Policies struct {
 	Record       *Record
 	Text         string
 
-	Policy  Policy // for Domain: p, sp or np, lowered one step by t=y; "" without a record that can be used
+	Policy  Policy // for Domain, lowered one step by t=y; "" without a record that can be used
+	Tag     string // where Policy comes from: "p", "sp" or "np"
 	Exists  bool   // whether Domain exists, where that was asked for because of np; else true
 	Queries int    // questions to DNS
 	Value   Value  // TempError, PermError or None where mail cannot be judged; else ""
@@ -310,12 +311,15 @@ func (a *asker) policy(ctx context.Context, p *Policies, mayAsk bool) {
 	r := p.Record
 	switch {
 	case r.Invalid:
-		p.Policy = NoPolicy
+		p.Policy, p.Tag = NoPolicy, "p"
 		p.because("the record at _dmarc.%s counts as p=none: %s", p.PolicyDomain, strings.Join(r.Faults, ", "))
 	case p.Domain == p.PolicyDomain:
-		p.Policy = r.P
+		p.Policy, p.Tag = r.P, "p"
 	default:
-		p.Policy = r.forSubdomains(true)
+		p.Policy, p.Tag = r.SP, "sp"
+		if r.SP == "" {
+			p.Policy, p.Tag = r.P, "p"
+		}
 		if r.NP == "" || r.NP == p.Policy || !mayAsk {
 			break
 		}
@@ -325,14 +329,14 @@ func (a *asker) policy(ctx context.Context, p *Policies, mayAsk bool) {
 		}
 		switch {
 		case err != nil:
-			p.Policy, p.Value = "", TempError
+			p.Policy, p.Tag, p.Value = "", "", TempError
 			p.because("whether %s exists is not known: %v", p.Domain, err)
 			return
 		case !known:
 			p.because("whether %s exists cannot be asked, so it is taken to exist", p.Domain)
 		case !exists:
 			p.Exists = false
-			p.Policy = r.NP
+			p.Policy, p.Tag = r.NP, "np"
 			p.because("%s does not exist", p.Domain)
 		}
 	}
