@@ -1,6 +1,7 @@
 package dkim
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,6 +21,9 @@ type tag struct {
 // nothing else: section 6.1.1 warns of being liberal here. A line that ends in LF alone counts
 // as one that ends in CRLF. The tags that stand before an error are returned with it.
 func parseTags(list string) ([]tag, error) {
+	if trimFWS(list) == "" {
+		return nil, errors.New("there are no tags")
+	}
 	var tags []tag
 	for at := 0; at < len(list); {
 		end := len(list)
@@ -33,7 +37,7 @@ func parseTags(list string) ([]tag, error) {
 		case !ok && trimFWS(spec) == "" && end == len(list) && len(tags) > 0:
 			return tags, checkFWS(spec) // after the last semicolon
 		case !ok && trimFWS(spec) == "":
-			return tags, fmt.Errorf("nothing stands before a semicolon")
+			return tags, errors.New("nothing stands before a semicolon")
 		case !ok:
 			return tags, fmt.Errorf("%s has no \"=\"", quote(spec))
 		case !isTagName(name):
@@ -49,9 +53,6 @@ func parseTags(list string) ([]tag, error) {
 		}
 		tags = append(tags, tag{name, trimFWS(value), end - len(value), end})
 		at = end + 1
-	}
-	if len(tags) == 0 {
-		return nil, fmt.Errorf("there are no tags")
 	}
 	return tags, nil
 }
