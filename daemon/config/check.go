@@ -219,6 +219,9 @@ func (d *decoder) checkListener(c *Config, i int, steps map[string]filter.Step, 
 	}
 	d.checkChain(c, l, key, steps, whole)
 	d.checkHolds(c, l, key)
+	if whole {
+		d.checkAccess(c, l, key)
+	}
 }
 
 // checkHolds tells of filters that have messages held before others could change or scan them: what is
@@ -276,6 +279,8 @@ func (f *Filter) holds() []string {
 		}
 		add("on_large", o.OnLarge == scan.Quarantine)
 		add("on_down", o.OnDown == scan.Quarantine)
+	case *Access:
+		return o.holds()
 	}
 	return keys
 }

@@ -180,7 +180,7 @@ type Filter struct {
 	Timeout  time.Duration   `toml:"timeout" opt:"zero" doc:"for one hook of it; 0 for as long as the stage has left"`
 	Applies  Applies         `toml:"applies" doc:"the messages it is asked about; without, all"`
 
-	// Options is the table of its kind: *Attachments, *HTML, *Headers or *Scan.
+	// Options is the table of its kind: *Attachments, *HTML, *Headers, *Scan or *Access.
 	Options any `toml:"-"`
 }
 

@@ -87,7 +87,7 @@ func texts(problems Problems) string {
 func diffConfig(a, b *Config) string {
 	return cmp.Diff(a, b, cmp.FilterPath(func(p cmp.Path) bool {
 		f, ok := p.Last().(cmp.StructField)
-		return ok && slices.Contains([]string{"places", "listFiles", "config", "asked"}, f.Name())
+		return ok && slices.Contains([]string{"places", "listFiles", "config", "asked", "policies"}, f.Name())
 	}, cmp.Ignore()), cmp.Comparer(func(x, y netip.Prefix) bool { return x == y }),
 		cmp.Comparer(func(x, y Secret) bool { return x.Reveal() == y.Reveal() }), cmp.AllowUnexported(Config{}, Listener{}))
 }

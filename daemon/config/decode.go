@@ -366,7 +366,9 @@ func (d *decoder) string(n *node, p *string, k key, path string) {
 	switch {
 	case s == "":
 	case k.has("path"):
-		s = absolute(n.at.file, s)
+		if s = absolute(n.at.file, s); k.has("list") {
+			d.addList(s)
+		}
 	case k.has("log"):
 		if s, ok = d.logTo(n, s, path); !ok {
 			return

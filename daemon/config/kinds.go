@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/policy"
 )
 
 // A filterKind is what a table [filter.NAME] may make. Each has a file of its own, with its
@@ -21,10 +22,16 @@ type filterKind struct {
 	// build makes the filter. What is wrong with the table it tells with bad, of keys
 	// as many as it can, and returns nil then.
 	build func(b *build) *filter.Filter
+
+	// tells returns the identities whose checks its filters do, and tell as facts; nil for none.
+	tells func(options any) []policy.Identity
+
+	// carries are the words of policies that its filters carry out for filters before them.
+	carries []policy.Word
 }
 
 // kinds are all there are, in the order of the reference.
-var kinds = []filterKind{attachmentsKind, htmlKind, headersKind, scanKind}
+var kinds = []filterKind{attachmentsKind, htmlKind, headersKind, scanKind, accessKind}
 
 func kindOf(name string) (filterKind, bool) {
 	for _, k := range kinds {
@@ -40,6 +47,7 @@ type build struct {
 	env     Env
 	config  *Config
 	filter  *Filter
+	told    []policy.Identity // what filters before it in the chain check, if it is made for one
 	places  places
 	problem func(Problem)
 	failed  bool

@@ -34,6 +34,9 @@ func example() *Config {
 			s.Scanner, s.Servers, s.Scores = scan.Rspamd, []string{"127.0.0.1:11333"}, []ScanScore{{15, scan.Reject}}
 			s.fill()
 		}
+		if a, ok := f.Options.(*Access); ok {
+			a.Rules = []AccessRule{{Name: "billing", Keys: []string{"smtp-auth:billing@example.com"}, Do: "OK"}}
+		}
 		c.Filters = append(c.Filters, f)
 	}
 	c.Listeners = []Listener{l}

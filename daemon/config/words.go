@@ -10,12 +10,15 @@ import (
 	"github.com/gomilter/gomilter/filter/headers"
 	"github.com/gomilter/gomilter/filter/html"
 	"github.com/gomilter/gomilter/filter/scan"
+	"github.com/gomilter/gomilter/policy"
 )
 
 // words are the types whose values are written as words. A value that is a number is the
 // index of its word, and "" is none; a value that is a string is its word.
 var words = map[reflect.Type][]string{
 	reflect.TypeFor[LogFormat]():           {string(LogText), string(LogJSON)},
+	reflect.TypeFor[AccessWait]():          {string(WaitAuto), string(WaitAlways), string(WaitNever)},
+	reflect.TypeFor[policy.Syntax]():       {"sendmail", "postfix"},
 	reflect.TypeFor[LogLevel]():            {string(LogDebug), string(LogInfo), string(LogWarn), string(LogError)},
 	reflect.TypeFor[milter.FaultPolicy]():  {"tempfail", "reject", "accept", "continue"},
 	reflect.TypeFor[filter.Disagreement](): {"strictest", "lenient", "drop", "tempfail"},
