@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -102,8 +101,9 @@ func (s *System) exchange(ctx context.Context, network string, query []byte, q d
 	}
 	defer conn.Close()
 	until, _ := ctx.Deadline()
-	conn.SetDeadline(until)
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
+	if err := conn.SetDeadline(until); err != nil {
+		return reply{}, err
+	}
 	id := binary.BigEndian.Uint16(query[2:])
 	if network == "tcp" {
 		if _, err := conn.Write(query); err != nil {

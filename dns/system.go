@@ -78,23 +78,35 @@ func withSkipped(ctx context.Context) context.Context {
 func (s *System) dial(ctx context.Context, network string) (net.Conn, error) {
 	servers, try, _ := s.conf.get()
 	n := s.turn.get(time.Now())
-	failed := func() { s.turn.pass(n, time.Now()) }
 	skip, _ := ctx.Value(skipped{}).(*atomic.Int64)
 	if skip == nil {
 		skip = new(atomic.Int64)
 	}
 	k := skip.Load()
 	server := servers[(n+int(k))%len(servers)]
+	t := &tries{
+		try: try,
+		failed: func() {
+			// Who has enough of waiting says nothing of the server.
+			if ctx.Err() != context.Canceled {
+				s.turn.pass(n, time.Now())
+			}
+		},
+		declined: func() { skip.CompareAndSwap(k, k+1) },
+	}
 	d := net.Dialer{Timeout: try}
 	conn, err := d.DialContext(ctx, network, server.String())
 	if err != nil {
-		failed()
+		t.failed()
 		return nil, err
 	}
+	// net.Resolver itself reads on when its context has ended, until its own timeout.
+	t.over = func() bool { return ctx.Err() != nil }
+	t.stop = context.AfterFunc(ctx, func() { t.setDeadline(conn, time.Time{}) })
 	if u, ok := conn.(*net.UDPConn); ok {
-		return &udpTry{u, try, failed, func() { skip.CompareAndSwap(k, k+1) }}, nil
+		return &udpTry{u, t}, nil
 	}
-	return &tcpTry{conn, try, failed}, nil
+	return &tcpTry{conn, t}, nil
 }
 
 // A turn is the place of the server to ask; beyond the last they begin again. It is the
@@ -125,27 +137,52 @@ func (t *turn) pass(n int, now time.Time) {
 	}
 }
 
-// A udpTry and a tcpTry are connections that end a try in time, and let the next server
-// have its turn when this one does not answer. That one is a *net.UDPConn inside tells
-// net.Resolver that it carries packets.
-type udpTry struct {
-	*net.UDPConn
+// tries is what a udpTry and a tcpTry have in common: connections that end a try in
+// time, and with its context, and let the next server have its turn when this one does
+// not answer.
+type tries struct {
 	try      time.Duration
 	failed   func()
-	declined func() // the server answers that it cannot
+	declined func()      // the server answers that it cannot
+	over     func() bool // nobody waits any more
+	stop     func() bool
+	mu       sync.Mutex // orders the deadlines that are set
 }
 
-func (c *udpTry) SetDeadline(t time.Time) error { return c.UDPConn.SetDeadline(sooner(t, c.try)) }
+func (t *tries) setDeadline(conn net.Conn, at time.Time) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.over() {
+		return conn.SetDeadline(time.Unix(1, 0))
+	}
+	if end := time.Now().Add(t.try); at.IsZero() || end.Before(at) {
+		at = end
+	}
+	return conn.SetDeadline(at)
+}
+
+// A udpTry has a *net.UDPConn inside, which tells net.Resolver that it carries packets.
+type udpTry struct {
+	*net.UDPConn
+	t *tries
+}
+
+func (c *udpTry) SetDeadline(at time.Time) error { return c.t.setDeadline(c.UDPConn, at) }
+
+func (c *udpTry) Close() error {
+	c.t.stop()
+	return c.UDPConn.Close()
+}
 
 func (c *udpTry) Read(b []byte) (int, error) {
 	n, err := c.UDPConn.Read(b)
 	if err != nil {
-		c.failed()
+		c.t.failed()
 	} else if n > 3 {
 		// Whether it is a reply to what was asked is judged by who reads; a forged
 		// one does no harm here.
 		if code := dnsmessage.RCode(b[3] & 15); code == dnsmessage.RCodeServerFailure || code == dnsmessage.RCodeRefused {
-			c.declined()
+			c.t.declined()
 		}
 	}
 	return n, err
@@ -153,25 +190,22 @@ func (c *udpTry) Read(b []byte) (int, error) {
 
 type tcpTry struct {
 	net.Conn
-	try    time.Duration
-	failed func()
+	t *tries
 }
 
-func (c *tcpTry) SetDeadline(t time.Time) error { return c.Conn.SetDeadline(sooner(t, c.try)) }
+func (c *tcpTry) SetDeadline(at time.Time) error { return c.t.setDeadline(c.Conn, at) }
+
+func (c *tcpTry) Close() error {
+	c.t.stop()
+	return c.Conn.Close()
+}
 
 func (c *tcpTry) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if err != nil {
-		c.failed()
+		c.t.failed()
 	}
 	return n, err
-}
-
-func sooner(t time.Time, in time.Duration) time.Time {
-	if at := time.Now().Add(in); t.IsZero() || at.Before(t) {
-		return at
-	}
-	return t
 }
 
 // LookupTXT returns the TXT records of a name, the strings of each joined.

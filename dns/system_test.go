@@ -444,11 +444,42 @@ func TestSystemDeadServer(t *testing.T) {
 		}
 		cancel()
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	go cancel()
-	if _, err := s.Exists(ctx, "example.com"); !errors.Is(err, context.Canceled) || !IsTemporary(err) {
-		t.Errorf("cancelled: %v", err)
+}
+
+// A look-up ends with its context, not with the try it is in.
+func TestSystemCancelled(t *testing.T) {
+	asked := make(chan struct{}, 100)
+	s, err := NewSystem(serve(t, func(string, []byte) [][]byte {
+		asked <- struct{}{}
+		return nil
+	}))
+	if err != nil {
+		t.Fatal(err)
 	}
+	for _, ask := range []string{"TXT example.com", "IP example.com", "PTR 192.0.2.1", "EXISTS example.com"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		start := time.Now()
+		go func() {
+			<-asked
+			cancel()
+		}()
+		if got := put(ctx, s, ask); got != "temporary" || time.Since(start) > time.Second {
+			t.Errorf("%s: %s after %v", ask, got, time.Since(start))
+		}
+		cancel()
+	}
+	if n := s.turn.get(time.Now()); n != 0 {
+		t.Errorf("the turn went to server %d", n)
+	}
+	if _, err := s.Exists(canceled(t), "example.com"); !errors.Is(err, context.Canceled) || !IsTemporary(err) {
+		t.Errorf("cancelled before: %v", err)
+	}
+}
+
+func canceled(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	return ctx
 }
 
 func TestSystemPassesADeadServerBy(t *testing.T) {
