@@ -279,6 +279,8 @@ func (f *Filter) holds() []string {
 		}
 		add("on_large", o.OnLarge == scan.Quarantine)
 		add("on_down", o.OnDown == scan.Quarantine)
+	case *Auth:
+		return o.holds()
 	case *Access:
 		return o.holds()
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/attachments"
+	"github.com/gomilter/gomilter/filter/auth"
 	"github.com/gomilter/gomilter/filter/headers"
 	"github.com/gomilter/gomilter/filter/scan"
 	"github.com/gomilter/gomilter/message"
@@ -689,6 +690,11 @@ func TestEveryOptionOfAKindHasAKey(t *testing.T) {
 		{headers.Rule{}, 16 - 1}, // without the inner Edit
 		{headers.Edit{}, 3},
 		{headers.Options{}, 2},
+		{auth.Options{}, 9 + 1}, // and Resolver
+		{auth.SPFOptions{}, 7},
+		{auth.DKIMOptions{}, 6},
+		{auth.DMARCOptions{}, 6},
+		{auth.Override{}, 5},
 	} {
 		v := reflect.TypeOf(tt.of)
 		n := v.NumField()

@@ -34,6 +34,9 @@ func example() *Config {
 			s.Scanner, s.Servers, s.Scores = scan.Rspamd, []string{"127.0.0.1:11333"}, []ScanScore{{15, scan.Reject}}
 			s.fill()
 		}
+		if a, ok := f.Options.(*Auth); ok {
+			a.DMARC.Overrides = []AuthOverride{{DKIM: []string{"lists.example.net"}}}
+		}
 		if a, ok := f.Options.(*Access); ok {
 			a.Rules = []AccessRule{{Name: "billing", Keys: []string{"smtp-auth:billing@example.com"}, Do: "OK"}}
 		}
@@ -245,7 +248,7 @@ func describeRows(write func(row), prefix string, v reflect.Value) {
 		case k.typ == reflect.TypeFor[Timeouts](), k.typ == reflect.TypeFor[Limits]():
 			write(row{[]string{k.name + ".…"}, k.doc, "table", ""})
 		case k.typ.Kind() == reflect.Slice:
-			write(row{[]string{"[[filter.NAME." + k.name + "]]"}, k.doc, "tables", ""})
+			write(row{[]string{"[[filter.NAME." + prefix + k.name + "]]"}, k.doc, "tables", ""})
 			describeRows(write, prefix+k.name+".", reflect.New(k.typ.Elem()).Elem())
 		default:
 			if k.doc != "" {
