@@ -91,7 +91,8 @@ func (a *auth) checkClient(ctx context.Context, t *filter.Transaction, f *found)
 	ctx, cancel := context.WithTimeout(ctx, a.MailTime)
 	defer cancel()
 	checker := spf.Checker{Resolver: f.dns, Receiver: a.id(t), Guess: a.SPF.Guess, Local: a.SPF.Local,
-		Forwarders: a.SPF.Forwarders, Lax: a.SPF.Lax}
+		Forwarders: a.SPF.Forwarders, Lax: a.SPF.Lax,
+		MaxLookups: a.SPF.MaxLookups, MaxVoids: a.SPF.MaxVoids, MaxRecord: a.SPF.MaxRecord}
 	query := queryOf(t)
 	var checks []func()
 	switch {

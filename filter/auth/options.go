@@ -13,6 +13,7 @@ import (
 
 	"github.com/gomilter/gomilter/dns"
 	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/spf"
 )
 
 // Options say what is found out, and what happens then. The zero value of each is its
@@ -62,6 +63,10 @@ type SPFOptions struct {
 	// Lax has broken records read once more, as their authors may have meant them. Policies
 	// may go by it; the field and DMARC do not.
 	Lax bool
+
+	MaxLookups int // terms of a record that take a look-up (RFC 7208 section 4.6.4); 0 means 10
+	MaxVoids   int // look-ups that find nothing; 0 means 2
+	MaxRecord  int // bytes of a record; 0 means 16 KiB
 }
 
 // DKIMOptions are those of DKIM.
@@ -72,7 +77,9 @@ type DKIMOptions struct {
 
 	MaxSignatures int // that are verified, the topmost; 0 means 10
 	MinRSABits    int // of keys; 0 means 1024, and less is not possible
+	MaxRSABits    int // of keys; 0 means 8192
 	MaxNames      int // in h=; 0 means 1000
+	MaxField      int // bytes of a DKIM-Signature; 0 means 64 KiB
 }
 
 // DMARCOptions are those of DMARC. By default it is written what the check came to, and no more.
@@ -94,6 +101,10 @@ type DMARCOptions struct {
 	// PublicSuffix finds organizational domains by the public suffix list as RFC 7489 did, in
 	// place of the tree walk of RFC 9989.
 	PublicSuffix bool
+
+	// MaxDomains is how many domains that authenticated are compared with the author's; 0
+	// means 10.
+	MaxDomains int
 }
 
 // An Override is what happens to messages that fail DMARC and meet all that it names. A domain
@@ -154,12 +165,12 @@ func newSettings(o Options) (*settings, error) {
 		switch {
 		case !isDomain(domain) || domain != strings.ToLower(domain):
 			bad("Local: %q is no domain in lower case", domain)
-		case !isRecord(record):
-			bad("Local: the record of %s does not begin with v=spf1", domain)
+		case spf.CheckRecord(record) != nil:
+			bad("Local: the record for %s: %v", domain, spf.CheckRecord(record))
 		}
 	}
-	if o.SPF.Guess != "" && !isRecord(o.SPF.Guess) {
-		bad("Guess %q does not begin with v=spf1", o.SPF.Guess)
+	if o.SPF.Guess != "" && spf.CheckRecord(o.SPF.Guess) != nil {
+		bad("Guess: %v", spf.CheckRecord(o.SPF.Guess))
 	}
 	for _, d := range o.SPF.Forwarders {
 		if !isDomain(d) {
@@ -174,11 +185,16 @@ func newSettings(o Options) (*settings, error) {
 			bad("there is no class %d", c)
 		}
 	}
-	if o.DKIM.MaxSignatures < 0 || o.DKIM.MaxNames < 0 {
-		bad("a limit of DKIM is less than 0")
+	for _, n := range []int{o.SPF.MaxLookups, o.SPF.MaxVoids, o.SPF.MaxRecord, o.DKIM.MaxSignatures, o.DKIM.MinRSABits, o.DKIM.MaxRSABits, o.DKIM.MaxNames, o.DKIM.MaxField, o.DMARC.MaxDomains} {
+		if n < 0 {
+			bad("a limit is less than 0")
+		}
 	}
-	if n := o.DKIM.MinRSABits; n != 0 && n < 1024 {
-		bad("MinRSABits is %d, and keys of less than 1024 bits are none (RFC 8301)", n)
+	if n := o.DKIM.MinRSABits; n > 0 && n < 1024 {
+		bad("MinRSABits is %d, and keys of less than 1024 bits are not accepted (RFC 8301)", n)
+	}
+	if least, most := o.DKIM.MinRSABits, cmp.Or(o.DKIM.MaxRSABits, 8192); least > most {
+		bad("MinRSABits is %d, more than MaxRSABits", least)
 	}
 	if o.DMARC.Action > Reject {
 		bad("there is no action %d", o.DMARC.Action)
@@ -239,12 +255,6 @@ func isID(s string) bool {
 
 // isToken reports whether a letter may stand in a token.
 func isToken(r rune) bool { return r > ' ' && r < 0x7f && !strings.ContainsRune(`()<>@,;:\"/[]?=`, r) }
-
-// isRecord reports whether a text begins as SPF records do.
-func isRecord(s string) bool {
-	version, _, _ := strings.Cut(s, " ")
-	return strings.EqualFold(version, "v=spf1") && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r >= 0x7f })
-}
 
 // isDomain reports whether a name has the form of a domain in ASCII.
 func isDomain(s string) bool {

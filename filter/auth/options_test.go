@@ -12,6 +12,7 @@ import (
 	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/auth"
+	"github.com/gomilter/gomilter/miltertest"
 )
 
 func TestOptions(t *testing.T) {
@@ -32,20 +33,21 @@ func TestOptions(t *testing.T) {
 		{"a method twice", auth.Options{Methods: []auth.Method{auth.SPF, auth.SPF}}, "spf is named twice"},
 		{"a negative time", auth.Options{DNSTime: -1}, "less than 0"},
 		{"more at MAIL than in all", auth.Options{DNSTime: time.Second, MailTime: 2 * time.Second}, "MailTime is more"},
-		{"a guess that is no record", auth.Options{SPF: auth.SPFOptions{Guess: "a mx"}}, "does not begin with v=spf1"},
-		{"a local record that is none", auth.Options{SPF: auth.SPFOptions{Local: map[string]string{"example.com": "x"}}}, "the record of example.com does not begin"},
+		{"a guess that is no record", auth.Options{SPF: auth.SPFOptions{Guess: "a mx"}}, "Guess: "},
+		{"a local record that is none", auth.Options{SPF: auth.SPFOptions{Local: map[string]string{"example.com": "x"}}}, "Local: the record for example.com: "},
 		{"a local record in upper case", auth.Options{SPF: auth.SPFOptions{Local: map[string]string{"Example.com": "v=spf1 -all"}}}, "no domain in lower case"},
 		{"a forwarder that is no domain", auth.Options{SPF: auth.SPFOptions{Forwarders: []string{"*.example.com"}}}, "is no domain"},
 		{"an unknown class", auth.Options{DKIM: auth.DKIMOptions{Classes: []filter.Class{9}}}, "there is no class 9"},
 		{"weak keys", auth.Options{DKIM: auth.DKIMOptions{MinRSABits: 512}}, "RFC 8301"},
+		{"keys that are too small and too large", auth.Options{DKIM: auth.DKIMOptions{MinRSABits: 4096, MaxRSABits: 2048}}, "more than MaxRSABits"},
 		{"a negative limit", auth.Options{DKIM: auth.DKIMOptions{MaxSignatures: -1}}, "less than 0"},
 		{"an unknown action", auth.Options{DMARC: auth.DMARCOptions{Action: 9}}, "there is no action 9"},
 		{"a mark that is From", auth.Options{DMARC: auth.DMARCOptions{Field: "From"}}, "Field: From has a meaning"},
 		{"a relay that is none", auth.Options{Believe: []string{""}}, "Believe"},
 		{"an override", override(auth.Override{Domains: []string{"b\u00fccher.example", "*.example.com"}}), ""},
 		{"an override of nothing", override(auth.Override{}), "override 1: it names no message"},
-		{"an override of no domain", override(auth.Override{Domains: []string{}, DKIM: []string{"example.com"}}), "Domains names no domain"},
-		{"an override of no network", override(auth.Override{Clients: []netip.Prefix{}, DKIM: []string{"example.com"}}), "Clients names no network"},
+		{"an override of no domain", override(auth.Override{Domains: []string{}, DKIM: []string{"example.com"}}), "Domains: it names no domain"},
+		{"an override of no network", override(auth.Override{Clients: []netip.Prefix{}, DKIM: []string{"example.com"}}), "Clients: it names no network"},
 		{"an override of what is no domain", override(auth.Override{SPF: []string{"a b"}}), `override 1: SPF: "a b" is no domain`},
 		{"an override of all", override(auth.Override{Domains: []string{"*"}}), "is no domain"},
 		{"an override with an unknown action", override(auth.Override{SPF: []string{"example.com"}, Action: 9}), "there is no action 9"},
@@ -116,5 +118,41 @@ func TestWords(t *testing.T) {
 	}
 	if new(auth.Method).UnmarshalText(nil) == nil || new(auth.Action).UnmarshalText([]byte("refuse")) == nil {
 		t.Error("words that there are not are read")
+	}
+}
+
+// Each limit is passed on to what it is for.
+func TestLimits(t *testing.T) {
+	signed := sign(t, letter, signature{}, signature{key: "ed25519"})
+	values := func(o auth.Options, m miltertest.Mail) string {
+		r := newRig(t, o)
+		r.send(t, m)
+		s := string(r.facts.spf.MailFrom.Value)
+		for _, x := range r.facts.dkim.Signatures {
+			s += " " + string(x.Value)
+		}
+		return s + " " + string(r.facts.dmarc.Value)
+	}
+	more := parseZone(t, `two.example TXT "v=spf1 a mx ip4:192.0.2.25 -all"`, `two.example MX 0 client.example.`, `two.example A 192.0.2.1`,
+		`void.example TXT "v=spf1 a:x.void.example a:y.void.example ip4:192.0.2.25 -all"`)
+	for _, tt := range []struct {
+		name string
+		o    auth.Options
+		mail miltertest.Mail
+		want string
+	}{
+		{"none", auth.Options{}, miltertest.Mail{Text: signed}, "pass pass pass pass"},
+		{"MaxSignatures", auth.Options{DKIM: auth.DKIMOptions{MaxSignatures: 1}}, miltertest.Mail{Text: signed}, "pass pass policy pass"},
+		{"MinRSABits", auth.Options{DKIM: auth.DKIMOptions{MinRSABits: 3072}}, miltertest.Mail{Text: signed}, "pass pass policy pass"},
+		{"MaxRSABits", auth.Options{DKIM: auth.DKIMOptions{MaxRSABits: 1024}}, miltertest.Mail{Text: signed}, "pass pass policy pass"},
+		{"MaxNames", auth.Options{DKIM: auth.DKIMOptions{MaxNames: 1}}, miltertest.Mail{Text: signed}, "pass permerror permerror pass"},
+		{"MaxField", auth.Options{DKIM: auth.DKIMOptions{MaxField: 10}}, miltertest.Mail{Text: signed}, "pass permerror permerror pass"},
+		{"two look-ups", auth.Options{Resolver: more, Methods: []auth.Method{auth.SPF}}, miltertest.Mail{From: "<a@two.example>"}, "pass "},
+		{"MaxLookups", auth.Options{Resolver: more, Methods: []auth.Method{auth.SPF}, SPF: auth.SPFOptions{MaxLookups: 1}}, miltertest.Mail{From: "<a@two.example>"}, "permerror "},
+		{"two voids", auth.Options{Resolver: more, Methods: []auth.Method{auth.SPF}}, miltertest.Mail{From: "<a@void.example>"}, "pass "},
+		{"MaxVoids", auth.Options{Resolver: more, Methods: []auth.Method{auth.SPF}, SPF: auth.SPFOptions{MaxVoids: 1}}, miltertest.Mail{From: "<a@void.example>"}, "permerror "},
+		{"MaxRecord", auth.Options{Resolver: more, Methods: []auth.Method{auth.SPF}, SPF: auth.SPFOptions{MaxRecord: 20}}, miltertest.Mail{From: "<a@void.example>"}, "permerror "},
+	} {
+		diff(t, tt.name, tt.want, values(tt.o, tt.mail))
 	}
 }

@@ -36,12 +36,12 @@ func newOverride(v Override) (o override, problems []string) {
 			*l.to = append(*l.to, ascii)
 		}
 		if l.from != nil && len(l.from) == 0 {
-			bad("%s names no domain", l.name)
+			bad("%s: it names no domain", l.name)
 		}
 	}
 	switch {
 	case v.Clients != nil && len(v.Clients) == 0:
-		bad("Clients names no network")
+		bad("Clients: it names no network")
 	case len(v.Domains)+len(v.Clients)+len(v.SPF)+len(v.DKIM) == 0:
 		bad("it names no message")
 	}

@@ -24,7 +24,8 @@ func (a *auth) verify(ctx context.Context, t *filter.Transaction, f *found) erro
 	f.dns.keep(a.DNSTime / 5)
 	defer f.dns.keep(0)
 	m := t.Received()
-	v := dkim.Verifier{Resolver: f.dns, MaxSignatures: a.DKIM.MaxSignatures, MinRSABits: a.DKIM.MinRSABits, MaxNames: a.DKIM.MaxNames}
+	v := dkim.Verifier{Resolver: f.dns, MaxSignatures: a.DKIM.MaxSignatures, MinRSABits: a.DKIM.MinRSABits, MaxRSABits: a.DKIM.MaxRSABits,
+		MaxNames: a.DKIM.MaxNames, MaxField: a.DKIM.MaxField}
 	checked, err := v.Verify(ctx, m.Header, io.NewSectionReader(m.Body, 0, m.Body.Size()))
 	if err != nil {
 		return err
@@ -108,7 +109,7 @@ func (a *auth) judge(ctx context.Context, t *filter.Transaction, f *found) {
 // checkAuthor asks for the policy of an author's domain. A failure is only temporary where a
 // look-up that did not end could have made it a pass.
 func (a *auth) checkAuthor(ctx context.Context, f *found, author string) dmarc.Result {
-	checker := dmarc.Checker{Resolver: f.dns, PublicSuffix: a.DMARC.PublicSuffix}
+	checker := dmarc.Checker{Resolver: f.dns, PublicSuffix: a.DMARC.PublicSuffix, Identifiers: a.DMARC.MaxDomains}
 	passed, open := "", ""
 	if r := f.spf.MailFrom; r.Source == spf.Published || r.Source == spf.Local || r.Source == spf.Relay {
 		switch r.Value {
