@@ -51,9 +51,10 @@ func TestAgreesWithAnotherImplementation(t *testing.T) {
 		if strings.IndexByte("\r\n:;=", msg[at]) >= 0 {
 			return
 		}
+		fields := len(message.Parse(msg).Header)
 		msg[at] = rapid.SampledFrom([]byte(" \taA1")).Draw(t, "to")
-		if m := message.Parse(msg); len(m.Header) == 0 || !strings.Contains(m.Header[0].Name(), "DKIM-Signature") {
-			return
+		if len(message.Parse(msg).Header) != fields {
+			return // it is no field now, and here the header ends in front of it
 		}
 		theirs, err := msgauth.VerifyWithOptions(bytes.NewReader(msg), &msgauth.VerifyOptions{
 			LookupTXT: func(name string) ([]string, error) { return z.LookupTXT(t.Context(), name) },

@@ -75,6 +75,38 @@ func TestExamplesOfRFCs(t *testing.T) {
 	}
 }
 
+// Messages that dkimpy signed, with RSA and above it with Ed25519.
+func TestMessagesSignedElsewhere(t *testing.T) {
+	v := &Verifier{Resolver: readZone(t, "dkimpy.zone")}
+	for _, header := range []string{"simple", "relaxed"} {
+		for _, body := range []string{"simple", "relaxed"} {
+			t.Run(header+" "+body, func(t *testing.T) {
+				m := readMessage(t, "dkimpy-"+header+"-"+body+".eml")
+				want := []Result{
+					{Value: Pass, Domain: "example.com", Identity: "joerg@example.com", Selector: "ed", Algorithm: "ed25519-sha256", KeyBits: 256},
+					{Value: Pass, Domain: "example.com", Identity: "joerg@example.com", Selector: "rsa", Algorithm: "rsa-sha256", KeyBits: 2048},
+				}
+				got := check(t, v, m)
+				for i := range got {
+					got[i].B = ""
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Error(diff)
+				}
+				// Without the blanks behind the colons, as an MTA has them that leaves them out.
+				for i, f := range m.Header {
+					m.Header[i] = message.NewField(f.Name(), f.Text(false), "\r\n")
+				}
+				for _, r := range check(t, v, m) {
+					if want := map[string]Value{"simple": Fail, "relaxed": Pass}[header]; r.Value != want {
+						t.Errorf("without leading blanks: %+v, want %s", r, want)
+					}
+				}
+			})
+		}
+	}
+}
+
 func TestChangesToMessages(t *testing.T) {
 	replace := func(old, new string) func(string) string {
 		return func(m string) string {
