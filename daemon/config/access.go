@@ -117,7 +117,7 @@ func (o *Access) read(b *build) *accessPolicies {
 	for i, r := range o.Rules {
 		if t, ok := o.rule(b, i, r, p); ok {
 			if before := names[t.Name]; before != "" {
-				b.bad(element("rule", i)+".name", "%s is called %q, too", before, t.Name)
+				b.bad(element("rule", i)+".name", "it is that of %s, too", before)
 			}
 			names[t.Name] = element("rule", i)
 			tables = append(tables, t)
@@ -148,9 +148,19 @@ func (o *Access) read(b *build) *accessPolicies {
 			continue
 		}
 		u := p.uses[at[x.Table]+x.Index]
-		b.badAt(u.at, u.of, "%s", reason(x.Err, policy.ErrEntry))
+		b.badAt(u.at, u.of, "%s", policyReason(x.Err))
 	}
 	return nil
+}
+
+// policyReason drops the words that begin errors of package policy.
+func policyReason(err error) string {
+	for _, begin := range []error{policy.ErrKey, policy.ErrWord, policy.ErrEntry, policy.ErrFile} {
+		if errors.Is(err, begin) {
+			return reason(err, begin)
+		}
+	}
+	return err.Error()
 }
 
 // badAt tells what is wrong at a place that is not that of a key.
@@ -181,7 +191,7 @@ func (o *Access) rule(b *build, i int, r AccessRule, p *accessPolicies) (t polic
 	case r.Do == "":
 		b.bad(key+".do", "it does nothing; write do = \"REJECT\" or another word")
 	case err != nil:
-		b.bad(key+".do", "%s", reason(err, policy.ErrWord))
+		b.bad(key+".do", "%s", policyReason(err))
 	default:
 		o.judge(b, key+".do", action)
 	}
@@ -196,7 +206,7 @@ func (o *Access) rule(b *build, i int, r AccessRule, p *accessPolicies) (t polic
 			}
 		}
 		if err != nil {
-			b.bad(element(key+".keys", j), "%s", reason(err, policy.ErrKey))
+			b.bad(element(key+".keys", j), "%s", policyReason(err))
 			continue
 		}
 		t.Entries = append(t.Entries, e)
@@ -247,7 +257,7 @@ func (o *Access) file(b *build, i int, m AccessMap, p *accessPolicies) (t policy
 			if x, ok := errors.AsType[*policy.LineError](e); ok {
 				at.line, why = int32(x.Line), x.Err
 			}
-			b.badAt(at, key+".file", "%s", reason(why, policy.ErrFile))
+			b.badAt(at, key+".file", "%s", policyReason(why))
 		}
 		return t, false
 	}
