@@ -47,6 +47,7 @@ var ranks = map[string]int{
 	"filter/headers":     3,
 	"filter/access":      3,
 	"filter/scan":        3,
+	"filter/sign":        3,
 	"internal/peertest":  3,
 	"internal/release":   3,
 	"internal/hostile":   3,

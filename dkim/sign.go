@@ -198,6 +198,20 @@ func Sign(ctx context.Context, h message.Header, body io.Reader, how []Signature
 	return values, nil
 }
 
+// Signed reports whether a header has a signature of a domain, good or not.
+func Signed(h message.Header, domain string) bool {
+	for _, f := range h.All(fieldName) {
+		tags, err := parseTags(f.Text(true))
+		if err != nil {
+			continue
+		}
+		if d, ok := findTag(tags, "d"); ok && strings.EqualFold(trimFWS(d), domain) {
+			return true
+		}
+	}
+	return false
+}
+
 func (s *Signature) header() Canon { return canonOr(s.Header) }
 func (s *Signature) body() Canon   { return canonOr(s.Body) }
 

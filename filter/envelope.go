@@ -133,5 +133,5 @@ func (v *conversation) askEnvelope(ctx context.Context, st milter.Stage, pick fu
 func (v *conversation) view(s *Step, o *Outcome) *Transaction {
 	c := *v.conn
 	c.note = o.note
-	return &Transaction{&c, v.m, o.Name, &s.Filter.Needs, o.Report}
+	return &Transaction{&c, v.m, o.Name, &s.Filter.Needs, o.Report, v.session.MTA()}
 }

@@ -21,6 +21,7 @@ type Transaction struct {
 	filter string // its name
 	needs  *Needs
 	report bool // nothing that it does counts
+	mta    milter.MTA
 }
 
 // A mail is what the filters of a chain share of a message.
@@ -94,6 +95,9 @@ func bareMacro(name string) string { return strings.Trim(name, "{}") }
 
 // From returns the sender as the client gave it.
 func (t *Transaction) From() Path { return t.m.from }
+
+// MTA returns the kind of mail server that the message is in.
+func (t *Transaction) MTA() milter.MTA { return t.mta }
 
 // Rcpts returns the recipients that were not refused, as the client gave them.
 // The slice is not to be changed.
