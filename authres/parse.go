@@ -34,7 +34,7 @@ type Limits struct {
 // address with a quoted local part with them.
 //
 // QUIRK: taken as well are values of properties with characters that should be quoted, such as
-// those of base64 and of IPv6 addresses, a semicolon at the end, reason= behind properties, and
+// those of base64 and of IPv6 addresses, UTF-8 in tokens, a semicolon at the end, reason= behind properties, and
 // "action=none" and the like among properties, which is skipped.
 func Parse(value string) (Field, error) { return Limits{}.Parse(value) }
 

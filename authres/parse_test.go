@@ -18,20 +18,26 @@ var examples = []struct {
 	{"B.3 one check", "example.com;\r\n          spf=pass smtp.mailfrom=example.net", Field{ID: "example.com", Results: []Result{
 		{Method: "spf", Value: "pass", Properties: []Property{{"smtp", "mailfrom", "example.net"}}},
 	}}, true},
-	{"B.4 several checks", "example.com;\r\n          auth=pass (cleartext) smtp.auth=sender@example.net;\r\n          spf=pass smtp.mailfrom=example.net", Field{ID: "example.com", Results: []Result{
-		{Method: "auth", Value: "pass", Comment: "cleartext", Properties: []Property{{"smtp", "auth", "sender@example.net"}}},
+	{"B.4 several checks", "example.com;\r\n          auth=pass (cram-md5) smtp.auth=sender@example.net;\r\n          spf=pass smtp.mailfrom=example.net", Field{ID: "example.com", Results: []Result{
+		{Method: "auth", Value: "pass", Comment: "cram-md5", Properties: []Property{{"smtp", "auth", "sender@example.net"}}},
 		{Method: "spf", Value: "pass", Properties: []Property{{"smtp", "mailfrom", "example.net"}}},
 	}}, true},
 	{"B.4 address of the client", "example.com; iprev=pass\r\n          policy.iprev=192.0.2.200", Field{ID: "example.com", Results: []Result{
 		{Method: "iprev", Value: "pass", Properties: []Property{{"policy", "iprev", "192.0.2.200"}}},
 	}}, true},
-	{"B.5 a failed check of the author", "example.com;\r\n          sender-id=fail header.from=example.com;\r\n          dkim=pass (good signature) header.d=example.com", Field{ID: "example.com", Results: []Result{
-		{Method: "sender-id", Value: "fail", Properties: []Property{{"header", "from", "example.com"}}},
+	{"B.5 different hosts, one", "example.com;\r\n          dkim=pass (good signature) header.d=example.com", Field{ID: "example.com", Results: []Result{
 		{Method: "dkim", Value: "pass", Comment: "good signature", Properties: []Property{{"header", "d", "example.com"}}},
+	}}, true},
+	{"B.5 different hosts, another", "example.com;\r\n          auth=pass (cram-md5) smtp.auth=sender@example.com;\r\n          spf=fail smtp.mailfrom=example.com", Field{ID: "example.com", Results: []Result{
+		{Method: "auth", Value: "pass", Comment: "cram-md5", Properties: []Property{{"smtp", "auth", "sender@example.com"}}},
+		{Method: "spf", Value: "fail", Properties: []Property{{"smtp", "mailfrom", "example.com"}}},
 	}}, true},
 	{"B.6 two signatures", "example.com;\r\n      dkim=pass reason=\"good signature\"\r\n        header.i=@mail-router.example.net;\r\n      dkim=fail reason=\"bad signature\"\r\n        header.i=@newyork.example.com", Field{ID: "example.com", Results: []Result{
 		{Method: "dkim", Value: "pass", Reason: "good signature", Properties: []Property{{"header", "i", "@mail-router.example.net"}}},
 		{Method: "dkim", Value: "fail", Reason: "bad signature", Properties: []Property{{"header", "i", "@newyork.example.com"}}},
+	}}, true},
+	{"B.6 the host before", "example.net;\r\n      dkim=pass (good signature) header.i=@newyork.example.com", Field{ID: "example.net", Results: []Result{
+		{Method: "dkim", Value: "pass", Comment: "good signature", Properties: []Property{{"header", "i", "@newyork.example.com"}}},
 	}}, true},
 	{"B.7 comments everywhere", "foo.example.net (foobar) 1 (baz);\r\n    dkim (Because I like it) / 1 (One yay) = (wait for it) fail\r\n      policy (A dot can go here) . (like that) expired\r\n      (this surprised me) = (as I wasn't expecting it) 1362471462", Field{ID: "foo.example.net", Version: 1, Results: []Result{
 		{Method: "dkim", Version: 1, Value: "fail", Properties: []Property{{"policy", "expired", "1362471462"}}},

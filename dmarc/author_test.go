@@ -104,6 +104,7 @@ func TestAuthorRefuses(t *testing.T) {
 		{"encoded word as a local part", []string{"=?utf-8?q?x?=@good.example"}, ErrAuthorSyntax, "no local part", nil},
 		{"encoded word in brackets", []string{"<=?utf-8?q?a@good.example?=@evil.example>"}, ErrAuthorSyntax, "local part", nil},
 		{"encoded brackets", []string{"=?utf-8?q?<a@good.example>?= <b@evil.example>"}, ErrAuthorSyntax, "", nil},
+		{"at sign in an encoded word's charset", []string{"=?b@evil.example?q?x?= <a@good.example>"}, ErrAuthorSyntax, "", nil},
 		{"NUL", []string{"a@good.example\x00.evil.example"}, ErrAuthorSyntax, "control", nil},
 		{"NUL in a quoted pair", []string{"\"\\\x00\" <a@good.example>"}, ErrAuthorSyntax, "control", nil},
 		{"CR in a comment", []string{"(\r)a@good.example"}, ErrAuthorSyntax, "control", nil},

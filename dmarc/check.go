@@ -85,7 +85,7 @@ func identifiers(spf string, dkim []string) []identifier {
 // 3.2.10.1), where the record allows relaxed alignment. doubt says why there may be others.
 func (a *asker) aligned(ctx context.Context, p *Policies, ids []identifier) (found []identifier, doubt string) {
 	top := p.Org
-	if p.orgErr != nil {
+	if p.orgErr != nil && !a.PublicSuffix {
 		top = p.Org[strings.LastIndexByte(p.Org, '.')+1:]
 	}
 	var near []identifier // those that can have that organizational domain, by their names
@@ -98,11 +98,11 @@ func (a *asker) aligned(ctx context.Context, p *Policies, ids []identifier) (fou
 	if len(near) == 0 {
 		return nil, ""
 	}
-	if p.orgErr != nil {
-		return nil, fmt.Sprintf("the organizational domain of %s is not known: %v", p.Domain, p.orgErr)
-	}
 	if a.PublicSuffix {
 		return slices.DeleteFunc(near, func(id identifier) bool { return suffixOrg(id.domain) != p.Org }), ""
+	}
+	if p.orgErr != nil {
+		return nil, fmt.Sprintf("the organizational domain of %s is not known: %v", p.Domain, p.orgErr)
 	}
 	limit := a.Identifiers
 	orDefault(&limit, defaultIdentifiers)

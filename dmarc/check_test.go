@@ -79,6 +79,9 @@ _dmarc.slowid.example TXT "v=DMARC1; p=reject"
 _dmarc.sub.slowid.example SERVFAIL
 _dmarc.slownp.example TXT "v=DMARC1; p=none; np=reject"
 x.slownp.example TIMEOUT
+_dmarc.slowtop TIMEOUT
+_dmarc.org.slowtop TXT "v=DMARC1; p=reject"
+_dmarc.a.deep.slowtop TXT "v=DMARC1; p=reject"
 `
 
 func TestCheck(t *testing.T) {
@@ -134,11 +137,13 @@ func TestCheck(t *testing.T) {
 		{"bad sp with rua is none", "badsp.example", "", nil, Result{Value: Fail, From: "badsp.example", Org: "badsp.example", Policy: NoPolicy, PolicyDomain: "badsp.example"}, "counts as p=none"},
 		{"bad sp without rua", "badsp2.example", "", nil, Result{Value: PermError, From: "badsp2.example", Org: "badsp2.example", PolicyDomain: "badsp2.example"}, "sp="},
 
-		{"no answer for the author", "slow.example", "slow.example", nil, Result{Value: TempError, From: "slow.example", Org: "slow.example"}, "_dmarc.slow.example: no answer"},
-		{"no answer above the author", "a.slow.example", "", nil, Result{Value: TempError, From: "a.slow.example", Org: "a.slow.example"}, "_dmarc.slow.example: no answer"},
+		{"no answer for the author", "slow.example", "slow.example", nil, Result{Value: TempError, From: "slow.example", Org: "slow.example"}, "_dmarc.slow.example: lookup"},
+		{"no answer above the author", "a.slow.example", "", nil, Result{Value: TempError, From: "a.slow.example", Org: "a.slow.example"}, "_dmarc.slow.example: lookup"},
 		{"no answer above, the same domain passed", "own.slow.example", "own.slow.example", nil, Result{Value: Pass, From: "own.slow.example", Org: "own.slow.example", Policy: WantReject, PolicyDomain: "own.slow.example", SPF: true, AlignedDomain: "own.slow.example"}, ""},
 		{"no answer above, another may be aligned", "own.slow.example", "x.slow.example", nil, Result{Value: TempError, From: "own.slow.example", Org: "own.slow.example", PolicyDomain: "own.slow.example"}, "organizational domain of own.slow.example"},
 		{"no answer above, none can be aligned", "own.slow.example", "example.com", nil, Result{Value: Fail, From: "own.slow.example", Org: "own.slow.example", Policy: WantReject, PolicyDomain: "own.slow.example"}, ""},
+		{"no answer from a top-level domain", "a.org.slowtop", "", []string{"b.org.slowtop"}, Result{Value: Pass, From: "a.org.slowtop", Org: "org.slowtop", Policy: WantReject, PolicyDomain: "org.slowtop", DKIM: true, AlignedDomain: "b.org.slowtop"}, ""},
+		{"no answer from a top-level domain with none right below", "a.deep.slowtop", "", []string{"b.deep.slowtop"}, Result{Value: TempError, From: "a.deep.slowtop", Org: "a.deep.slowtop", PolicyDomain: "a.deep.slowtop"}, "_dmarc.slowtop"},
 		{"no answer for what passed", "slowid.example", "", []string{"sub.slowid.example"}, Result{Value: TempError, From: "slowid.example", Org: "slowid.example", PolicyDomain: "slowid.example"}, "sub.slowid.example is not known"},
 		{"no answer for what passed, another is aligned", "slowid.example", "b.slowid.example", []string{"sub.slowid.example"}, Result{Value: Pass, From: "slowid.example", Org: "slowid.example", Policy: WantReject, PolicyDomain: "slowid.example", SPF: true, AlignedDomain: "b.slowid.example"}, ""},
 		{"no answer whether the author exists", "x.slownp.example", "", nil, Result{Value: TempError, From: "x.slownp.example", Org: "slownp.example", PolicyDomain: "slownp.example"}, "exists is not known"},
@@ -286,6 +291,8 @@ func TestPublicSuffix(t *testing.T) {
 	z := zone(t, `
 _dmarc.example.co.uk TXT "v=DMARC1; p=reject; sp=quarantine"
 _dmarc.mid.example.co.uk TXT "v=DMARC1; p=none; psd=n"
+_dmarc.slow.co.uk TIMEOUT
+_dmarc.mid.slow.co.uk TXT "v=DMARC1; p=quarantine"
 `)
 	for _, tt := range []struct {
 		from, spf string
@@ -298,6 +305,8 @@ _dmarc.mid.example.co.uk TXT "v=DMARC1; p=none; psd=n"
 		{"mid.example.co.uk", "example.co.uk", Pass, NoPolicy, "example.co.uk"},
 		{"other.co.uk", "other.co.uk", None, "", "other.co.uk"},
 		{"co.uk", "", None, "", "co.uk"},
+		{"a.slow.co.uk", "a.slow.co.uk", TempError, "", "slow.co.uk"},
+		{"mid.slow.co.uk", "b.slow.co.uk", Pass, WantQuarantine, "slow.co.uk"},
 	} {
 		r := &recorder{Resolver: z}
 		got := (&Checker{Resolver: r, PublicSuffix: true}).Check(t.Context(), tt.from, tt.spf, nil)

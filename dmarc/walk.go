@@ -166,10 +166,7 @@ func targets(domain string) []string {
 	all[0] = domain
 	rest := domain
 	for n := strings.Count(domain, ".") + 1; n > 1; {
-		drop := 1
-		if n > maxLabels+1 {
-			drop = n - maxLabels
-		}
+		drop := max(1, n-maxLabels)
 		for range drop {
 			_, rest, _ = strings.Cut(rest, ".")
 		}
@@ -198,8 +195,11 @@ func org(domain string, walk []Step) (string, error) {
 	found := domain
 	for i, s := range walk {
 		switch {
+		case s.Err != nil && i > 0 && walk[i-1].Record != nil && !strings.Contains(s.Domain, "."):
+			// QUIRK: right below a top-level domain stands an organization, whether or not that says
+			// psd=y. Trouble with its servers is no reason to hold up the mail of all.
 		case s.Err != nil:
-			return domain, s.Err
+			return domain, fmt.Errorf("%s: %w", s.Name, s.Err)
 		case s.Record == nil:
 		case s.Record.PSD == NotPSD:
 			return s.Domain, nil
@@ -246,11 +246,15 @@ func (a *asker) lookup(ctx context.Context, domain string, whole bool) Policies 
 	switch {
 	case own.Err != nil:
 		p.Walk = []Step{own}
-		p.Value, p.Why = TempError, own.Name+": "+own.Why
+		p.Value, p.Why = TempError, fmt.Sprintf("%s: %v", own.Name, own.Err)
 		return p
 	case a.PublicSuffix:
 		for _, d := range first {
-			p.Walk = append(p.Walk, a.steps[d])
+			s := a.steps[d]
+			p.Walk = append(p.Walk, s)
+			if s.Err != nil { // of the organization: its record may apply
+				p.orgErr = fmt.Errorf("%s: %w", s.Name, s.Err)
+			}
 		}
 	case own.Record != nil && !whole:
 		p.Walk = []Step{own}
@@ -261,22 +265,20 @@ func (a *asker) lookup(ctx context.Context, domain string, whole bool) Policies 
 		p.Walk = a.walk(ascii)
 		p.Org, p.orgErr = org(ascii, p.Walk)
 	}
-	a.choose(&p)
+	p.choose()
 	return p
 }
 
 // choose picks the record that applies from a whole walk: the domain's own, that of the organizational
 // domain, that of the public suffix.
-func (a *asker) choose(p *Policies) {
+func (p *Policies) choose() {
 	if own := p.Walk[0]; own.Record != nil {
 		p.take(own)
 		return
 	}
-	for _, s := range p.Walk {
-		if s.Err != nil {
-			p.Value, p.Why = TempError, s.Name+": "+s.Why
-			return
-		}
+	if p.orgErr != nil {
+		p.Value, p.Why = TempError, p.orgErr.Error()
+		return
 	}
 	for _, s := range p.Walk {
 		if s.Record != nil && s.Domain == p.Org {
@@ -284,8 +286,8 @@ func (a *asker) choose(p *Policies) {
 			return
 		}
 	}
-	if last := p.Walk[len(p.Walk)-1]; last.Record != nil && last.Record.PSD == IsPSD && !a.PublicSuffix {
-		p.take(last)
+	if last := p.Walk[len(p.Walk)-1]; last.Record != nil {
+		p.take(last) // above the organization stands only a public suffix
 		return
 	}
 	p.Value, p.Why = None, "no policy record for "+p.Domain
