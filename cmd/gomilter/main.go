@@ -22,6 +22,7 @@ type cli struct {
 	Doctor  doctorCmd  `cmd:"" help:"Find out why an MTA does not use a milter as it should."`
 	Kept    keptCmd    `cmd:"" help:"List, read, release and purge originals."`
 	SPF     spfCmd     `cmd:"" name:"spf" help:"Check whether a client may send mail for a domain."`
+	DKIM    dkimCmd    `cmd:"" name:"dkim" help:"Make keys, sign and verify messages."`
 	DMARC   dmarcCmd   `cmd:"" name:"dmarc" help:"Tell which policy applies to mail of a domain."`
 	Demo    demoCmd    `cmd:"" help:"Watch real messages go by SMTP through a filter into a Maildir."`
 	Version versionCmd `cmd:"" help:"Print the version."`
