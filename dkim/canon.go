@@ -173,11 +173,17 @@ func (c *bodyCanon) writeRelaxed(p []byte) {
 			c.cr = true
 		default:
 			c.putRelaxed(b)
-			// What follows it in a word needs no look at what came before.
-			for c.n < len(c.buf) && i+1 < len(p) && p[i+1] > ' ' {
+			// What follows it, up to where blanks or a line end need care, stays as it is.
+			from := i + 1
+			for i+1 < len(p) && (p[i+1] > ' ' || p[i+1] == ' ' && i+2 < len(p) && p[i+2] > ' ') {
 				i++
-				c.buf[c.n] = p[i]
-				c.n++
+			}
+			for word := p[from : i+1]; len(word) > 0; {
+				if c.n == len(c.buf) {
+					c.flush()
+				}
+				n := copy(c.buf[c.n:], word)
+				c.n, word = c.n+n, word[n:]
 			}
 		}
 	}
