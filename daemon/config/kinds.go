@@ -31,7 +31,7 @@ type filterKind struct {
 }
 
 // kinds are all there are, in the order of the reference.
-var kinds = []filterKind{attachmentsKind, htmlKind, headersKind, scanKind, accessKind}
+var kinds = []filterKind{attachmentsKind, htmlKind, headersKind, scanKind, authKind, accessKind, signKind}
 
 func kindOf(name string) (filterKind, bool) {
 	for _, k := range kinds {

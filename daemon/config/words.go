@@ -5,11 +5,14 @@ import (
 	"slices"
 
 	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/dkim"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/attachments"
+	"github.com/gomilter/gomilter/filter/auth"
 	"github.com/gomilter/gomilter/filter/headers"
 	"github.com/gomilter/gomilter/filter/html"
 	"github.com/gomilter/gomilter/filter/scan"
+	"github.com/gomilter/gomilter/filter/sign"
 	"github.com/gomilter/gomilter/policy"
 )
 
@@ -27,6 +30,10 @@ var words = map[reflect.Type][]string{
 	reflect.TypeFor[filter.OnRepeat]():     {"tempfail", "quarantine", "skip"},
 	reflect.TypeFor[filter.Class]():        {"external", "trusted-relay", "internal", "authenticated"},
 	reflect.TypeFor[attachments.Action]():  {"", "ignore", "tag", "replace", "quarantine", "reject"},
+	reflect.TypeFor[auth.Method]():         {"", "auth", "iprev", "spf", "helo", "dkim", "dmarc"},
+	reflect.TypeFor[auth.Action]():         {"report", "published", "tag", "quarantine", "reject"},
+	reflect.TypeFor[sign.By]():             {"from", "envelope", "user"},
+	reflect.TypeFor[dkim.Canon]():          {string(dkim.Relaxed), string(dkim.Simple)},
 	reflect.TypeFor[scan.Scanner]():        {"", "clamd", "spamd", "rspamd"},
 	reflect.TypeFor[scan.Action]():         {"", "accept", "tag", "tag-subject", "quarantine", "tempfail", "reject", "discard"},
 	reflect.TypeFor[html.Action]():         {"tag", "change", "quarantine", "reject"},
