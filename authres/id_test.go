@@ -134,7 +134,7 @@ func TestBears(t *testing.T) {
 }
 
 func TestHostileValuesTakeNoTime(t *testing.T) {
-	const n = 1 << 20
+	const n = 1 << 19
 	for name, in := range map[string]string{
 		"open comments":           strings.Repeat("(", n),
 		"comments":                strings.Repeat("()", n/2),

@@ -36,7 +36,7 @@ type Result struct {
 	Value         Value
 	From          string // domain of the author, lower case, A-labels; "" where there is no single one
 	Org           string // its organizational domain
-	Policy        Policy // what applies to From: p, sp or np, lowered one step by t=y; "" without a record
+	Policy        Policy // what applies to From: p, sp or np, lowered one step by t=y (of mail that passes never np); "" without a record
 	PolicyDomain  string // where the record is
 	Testing       bool   // t=y
 	SPF, DKIM     bool   // which of them passed aligned
