@@ -242,7 +242,7 @@ func (o *Access) file(b *build, i int, m AccessMap, p *accessPolicies) (t policy
 			return t, false
 		}
 	}
-	data, err := readRegular(m.File, int64(o.MaxFile))
+	data, err := readRegular(m.File, int64(min(o.MaxFile, 1<<30)))
 	if err != nil {
 		b.bad(key+".file", "%v", err)
 		return t, false
@@ -250,7 +250,7 @@ func (o *Access) file(b *build, i int, m AccessMap, p *accessPolicies) (t policy
 	if info, err := os.Stat(m.File); err == nil && info.Mode().Perm()&0o002 != 0 {
 		b.warn(key+".file", "everybody may write to %s", m.File)
 	}
-	f, err := policy.Parse(m.File, data, m.Syntax, policy.Limits{Bytes: int(o.MaxFile), Entries: o.MaxEntries, Line: int(o.MaxLine)})
+	f, err := policy.Parse(m.File, data, m.Syntax, policy.Limits{Bytes: int(min(o.MaxFile, 1<<30)), Entries: o.MaxEntries, Line: int(min(o.MaxLine, 1<<30))})
 	if err != nil {
 		for _, e := range unjoin(err) {
 			at, why := place{file: m.File}, e

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gomilter/gomilter/dns"
 	"github.com/gomilter/gomilter/filter"
+	"github.com/gomilter/gomilter/filter/access"
 	"github.com/gomilter/gomilter/miltertest"
 	"github.com/gomilter/gomilter/mta"
 	"github.com/gomilter/gomilter/policy"
@@ -250,5 +252,34 @@ func TestAccessSyntaxes(t *testing.T) {
 		if got := policy.Syntax(i).String(); got != w {
 			t.Errorf("syntax %d is %s, and written %s", i, got, w)
 		}
+	}
+}
+
+// What is shown of a filter is the same filter.
+func TestAccessIsShown(t *testing.T) {
+	path := write(t, "c.toml", withAccess+"helo_names = ['*.example.net']\nwait = 'always'\n[[filter.access.rule]]\nkeys = ['spf-fail', 'spf-none:example.com']\ndo = '550 5.7.1 no'\nrcpts = ['@example.com']\n"+
+		"[[filter.access.map]]\nfile = 'f'\nsyntax = 'postfix'\n", "f", "spf-fail OK\n")
+	c, problems := parseFiles(t, path)
+	if c == nil {
+		t.Fatal(texts(problems))
+	}
+	var b bytes.Buffer
+	if err := c.Show(&b); err != nil {
+		t.Fatal(err)
+	}
+	shown := parse(t, b.String())
+	c.listInfo, shown.listInfo = nil, nil
+	if diff := diffConfig(c, shown); diff != "" {
+		t.Errorf("(-is +shown)\n%s\n%s", diff, b.String())
+	}
+}
+
+// The filter's options are all set by the table: Map, Wait and the three of HELO.
+func TestEveryOptionOfAccessHasAKey(t *testing.T) {
+	if n := reflect.TypeFor[access.Options]().NumField(); n != 5 {
+		t.Errorf("access.Options has %d fields, and the table knows 5: give the others a key", n)
+	}
+	if n := reflect.TypeFor[policy.Limits]().NumField(); n != 3 {
+		t.Errorf("policy.Limits has %d fields, and the table knows 3: give the others a key", n)
 	}
 }
