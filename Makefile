@@ -44,6 +44,7 @@ bench: bench-server    ## our filter beside libmilter, in one run with ratios; t
 	$(GO) build -o bin/bench-compare ./bench/compare
 	cc -O2 -Wall -Wextra -o bin/bench-libmilter bench/libmilter/filter.c -lmilter -pthread
 	bin/bench-compare libmilter=bin/bench-libmilter ours=bin/bench-server
+	bin/bench-compare -workloads dkim,auth opendkim=bench/opendkim/run.sh ours=bin/bench-server # opendkim does the same work for both
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 bench-server:          ## bin/bench-server, the filter that benchmarks load

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/gomilter/gomilter"
+	"github.com/gomilter/gomilter/filter/auth"
 )
 
 func main() {
@@ -25,6 +26,16 @@ func main() {
 			log.Fatal(err)
 		}
 		defer clean()
+		hooks = h
+	case workload == "dkim" || workload == "auth":
+		var methods []auth.Method
+		if workload == "dkim" {
+			methods = []auth.Method{auth.DKIM}
+		}
+		h, err := authenticate(methods)
+		if err != nil {
+			log.Fatal(err)
+		}
 		hooks = h
 	case !ok:
 		log.Fatalf("bench-server: unknown workload %q", workload)

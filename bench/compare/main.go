@@ -4,7 +4,8 @@
 //	compare libmilter=bin/bench-libmilter ours=bin/bench-server
 //
 // Each filter is a command that serves on $MILTER_ADDR and does the work named by
-// $MILTER_WORKLOAD (docs/performance.md). Rounds visit every filter, so that a
+// $MILTER_WORKLOAD (docs/performance.md). For workloads with signed mail $MILTER_DNS is a
+// folder with a zone file ("zone") and public keys as OpenDKIM reads them ("keys"). Rounds visit every filter, so that a
 // machine whose speed drifts treats them alike; medians over the rounds are shown.
 package main
 
@@ -81,10 +82,15 @@ func run(name string, peers []*peer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if w.signed != nil {
+		if w.signed, err = newSignedMail(dir); err != nil {
+			return err
+		}
+	}
 	for round := range *rounds {
 		for i := range peers {
 			p := peers[(i+round)%len(peers)]
-			rate, cpu, err := p.measure(name, w, filepath.Join(dir, fmt.Sprintf("%d-%d", round, i)))
+			rate, cpu, err := p.measure(name, w, dir, filepath.Join(dir, fmt.Sprintf("%d-%d", round, i)))
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.name, err)
 			}
@@ -96,15 +102,15 @@ func run(name string, peers []*peer) error {
 
 // measure starts the filter, loads it for a while and stops it. Its CPU time is
 // the whole process's, from start to end.
-func (p *peer) measure(name string, w workload, socket string) (rate, cpu float64, err error) {
+func (p *peer) measure(name string, w workload, dir, socket string) (rate, cpu float64, err error) {
 	network, address, spec := "unix", socket, "unix:"+socket
 	if *transport == "tcp" {
 		network, address, spec = "tcp", "127.0.0.1:28025", "inet:28025@127.0.0.1"
 	}
 	argv := strings.Fields(p.command)
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), "MILTER_ADDR="+spec, "MILTER_WORKLOAD="+name)
-	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "MILTER_ADDR="+spec, "MILTER_WORKLOAD="+name, "MILTER_DNS="+dir)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return 0, 0, err
 	}

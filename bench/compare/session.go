@@ -13,8 +13,9 @@ import (
 // A workload says what messages an MTA sends and what must come back.
 type workload struct {
 	rcpts, headers, body int
-	oneMessage           bool   // a connection for each message
-	rcptReply            byte   // of each recipient
+	oneMessage           bool // a connection for each message
+	rcptReply            byte // of each recipient
+	signed               *signedMail
 	edits                string // codes of the replies at the end before the verdict, a run counting once
 }
 
@@ -27,6 +28,9 @@ var workloads = map[string]workload{
 	"W4b": {rcpts: 2, headers: 20, body: 1 << 20, rcptReply: wire.ReplyContinue, edits: "b"},
 	"W5":  {rcpts: 1, headers: 20, body: 4 << 10, rcptReply: wire.ReplyCode},
 	"W6":  {rcpts: 2, headers: 20, body: 4 << 10, rcptReply: wire.ReplyContinue, oneMessage: true},
+
+	"dkim": {rcpts: 2, body: 4 << 10, rcptReply: wire.ReplyContinue, signed: new(signedMail), edits: "i"},
+	"auth": {rcpts: 2, body: 4 << 10, rcptReply: wire.ReplyContinue, signed: new(signedMail), edits: "i"},
 }
 
 // A step is frames that leave together; the last of them is answered.
@@ -58,14 +62,26 @@ func (s *script) add(cmd byte, macros, payload string) {
 	}
 }
 
+// client is the name of the client.
+func (w workload) client() string {
+	if w.signed != nil {
+		return signedHelo
+	}
+	return "client.example.net"
+}
+
 func (w workload) greeting(s *script) {
-	s.add(wire.CmdConnect, "j\x00mx.example.org\x00_\x00client.example.net [192.0.2.7]\x00", "client.example.net\x004\x10\x00192.0.2.7\x00")
-	s.add(wire.CmdHelo, "{tls_version}\x00TLSv1.3\x00", "client.example.net\x00")
+	s.add(wire.CmdConnect, "j\x00mx.example.org\x00_\x00"+w.client()+" [192.0.2.7]\x00", w.client()+"\x004\x10\x00192.0.2.7\x00")
+	s.add(wire.CmdHelo, "{tls_version}\x00TLSv1.3\x00", w.client()+"\x00")
 }
 
 func (w workload) message(s *script) {
 	const id = "i\x004Bench0000zABCDE\x00"
-	s.add(wire.CmdMail, id+"{mail_addr}\x00sender@example.net\x00", "<sender@example.net>\x00SIZE=12345\x00")
+	from := "sender@example.net"
+	if w.signed != nil {
+		from = "sender@" + signedDomain
+	}
+	s.add(wire.CmdMail, id+"{mail_addr}\x00"+from+"\x00", "<"+from+">\x00SIZE=12345\x00")
 	for i := range w.rcpts {
 		s.add(wire.CmdRcpt, fmt.Sprintf("{rcpt_addr}\x00rcpt%d@example.org\x00", i), fmt.Sprintf("<rcpt%d@example.org>\x00", i))
 	}
@@ -74,18 +90,30 @@ func (w workload) message(s *script) {
 		return
 	}
 	s.add(wire.CmdData, id, "")
-	s.add(wire.CmdHeader, "", "Subject\x00Quarterly report for the benchmark\x00")
-	for i := 1; i < w.headers; i++ {
-		s.add(wire.CmdHeader, "", fmt.Sprintf("X-Filler-%02d\x00%s\x00", i, strings.Repeat("value ", 10)))
+	if w.signed != nil {
+		w.signed.add(s)
+	} else {
+		s.add(wire.CmdHeader, "", "Subject\x00Quarterly report for the benchmark\x00")
+		for i := 1; i < w.headers; i++ {
+			s.add(wire.CmdHeader, "", fmt.Sprintf("X-Filler-%02d\x00%s\x00", i, strings.Repeat("value ", 10)))
+		}
 	}
 	s.add(wire.CmdEndOfHeaders, id, "")
-	body := strings.Repeat("The quick brown fox jumps over the lazy dog; pack my box with five dozen.\r\n", w.body/75+1)[:w.body]
+	body := benchBody(w.body)
+	if w.signed != nil {
+		body = w.signed.body
+	}
 	for len(body) > 0 {
 		n := min(len(body), wire.ChunkSize)
 		s.add(wire.CmdBody, "", body[:n])
 		body = body[n:]
 	}
 	s.add(wire.CmdEnd, id, "")
+}
+
+// benchBody returns a text of so many bytes.
+func benchBody(n int) string {
+	return strings.Repeat("The quick brown fox jumps over the lazy dog; pack my box with five dozen.\r\n", n/75+1)[:n]
 }
 
 // session plays one connection, with messages until the end.
@@ -157,7 +185,7 @@ func (w workload) answer(c *wire.Conn, cmd byte) error {
 			got = append(got, code)
 		}
 		switch code {
-		case wire.ReplyAddHeader, wire.ReplyChangeHeader, wire.ReplyReplaceBody:
+		case wire.ReplyAddHeader, wire.ReplyInsertHeader, wire.ReplyChangeHeader, wire.ReplyReplaceBody:
 			continue
 		}
 		break
