@@ -92,9 +92,9 @@ func (v *Verifier) now() time.Time {
 // behind colons included, body with lines that end in CRLF. CR and LF alone are bytes like any
 // others in a body.
 //
-// It reads body once, or not at all where nothing depends on it, and keeps none of it. The keys are looked
-// up meanwhile, each once, all at the same time. When ctx ends, signatures that are not
-// decided come to temperror.
+// It reads body once, or not at all where nothing depends on it, and keeps none of it. The
+// keys are looked up meanwhile, each once, all at the same time. When ctx ends, signatures that
+// are not decided come to temperror.
 //
 // The error is one of reading body; there are no results then.
 func (v *Verifier) Verify(ctx context.Context, h message.Header, body io.Reader) (Checked, error) {
@@ -114,10 +114,11 @@ func (v *Verifier) Verify(ctx context.Context, h message.Header, body io.Reader)
 // are still to be decided.
 func (v *Verifier) read(h message.Header) (results []Result, pending []*signature) {
 	most := v.maxSignatures()
+	excess := fmt.Sprintf("not looked at: only the topmost %d signatures are", most)
 	var read []*signature
 	for place, f := range h.All("DKIM-Signature") {
 		if len(results) >= most {
-			results = append(results, Result{Value: Policy, Why: fmt.Sprintf("not looked at: only the topmost %d signatures are", most)})
+			results = append(results, Result{Value: Policy, Why: excess})
 			continue
 		}
 		s := &signature{signedField: signedField{field: f}, place: place, index: len(results)}

@@ -204,6 +204,8 @@ func TestSignatureFields(t *testing.T) {
 		{"i= with a local part", "v=1; i=a=3Bb=40@mail.example.com; " + rest, Pass, "^$"},
 		{"a name twice that the message does not have", "v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.com; s=rsa; h=from:from:nothing:nothing", Pass, "^$"},
 
+		{"signatures are signed, and there is no other", "v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.com; s=rsa; h=from:dkim-signature", Pass, "^$"},
+
 		{"other version", "v=2; " + rest, Neutral, `^v="2": only version 1`},
 		{"version with a point", "v=1.0; " + rest, Neutral, `^v="1.0"`},
 		{"no version", rest, PermError, "has no v="},
