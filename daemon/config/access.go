@@ -98,7 +98,7 @@ func (o *Access) build(b *build) *filter.Filter {
 		b.warn("", "it has no [[filter.%s.rule]] and no [[filter.%s.map]], and refuses nothing", b.filter.Name, b.filter.Name)
 	}
 	wait := o.Wait == WaitAlways || o.Wait == WaitAuto && slices.Contains(b.told, policy.DKIM) && slices.Contains(b.told, policy.DMARC)
-	f, err := access.New(b.filter.Name, access.Options{Map: o.policies.compiled, Wait: wait,
+	f, err := access.New(b.filter.Name, access.Options{Map: o.policies.compiled, Wait: wait, Silent: b.filter.Mode == filter.Report,
 		HeloNumeric: o.HeloNumeric, HeloMissing: o.HeloMissing, HeloNames: o.HeloNames})
 	if err != nil {
 		for _, e := range unjoin(err) {

@@ -274,10 +274,11 @@ func TestAccessIsShown(t *testing.T) {
 	}
 }
 
-// The filter's options are all set by the table: Map, Wait and the three of HELO.
+// The filter's options are all set by the table: Map, Wait and the three of HELO. Silent is set by
+// the mode.
 func TestEveryOptionOfAccessHasAKey(t *testing.T) {
-	if n := reflect.TypeFor[access.Options]().NumField(); n != 5 {
-		t.Errorf("access.Options has %d fields, and the table knows 5: give the others a key", n)
+	if n := reflect.TypeFor[access.Options]().NumField(); n != 6 {
+		t.Errorf("access.Options has %d fields, and the table knows 6: give the others a key", n)
 	}
 	if n := reflect.TypeFor[policy.Limits]().NumField(); n != 3 {
 		t.Errorf("policy.Limits has %d fields, and the table knows 3: give the others a key", n)

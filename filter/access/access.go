@@ -22,6 +22,10 @@ type Options struct {
 	// filter before does both.
 	Wait bool
 
+	// Silent leaves no fact for other filters. It is for report mode, in which WHITELIST
+	// and BAN shall not change what others do.
+	Silent bool
+
 	// These are refused at MAIL, of class External only.
 	HeloNumeric bool     // a HELO name that is an IP address, or an address literal other than the client's (RFC 5321 section 4.1.3)
 	HeloMissing bool     // no HELO before MAIL
@@ -176,10 +180,10 @@ func prevail(found []finding) (best finding) {
 }
 
 // tell leaves what was found for the filters behind, unless another filter of this kind found what
-// prevails over it.
+// prevails over it, or nobody is to be told.
 func (a *access) tell(t *filter.Transaction, f finding) {
 	v := f.Verdict
-	if before, _ := filter.Told[policy.Verdict](t); v.Word <= before.Word {
+	if before, _ := filter.Told[policy.Verdict](t); a.Silent || v.Word <= before.Word {
 		return
 	}
 	if (v.Word == policy.CBV || v.Word == policy.DSN) && t.From().Address == "" {

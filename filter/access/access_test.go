@@ -389,6 +389,54 @@ func TestVerdictIsToldAtMail(t *testing.T) {
 	}
 }
 
+func TestSilent(t *testing.T) {
+	o := access.Options{Map: policies(t, "spf-pass WHITELIST", "dkim-pass:example.org BAN"), Silent: true}
+	_, x, h := play(t, mta.Postfix, o, world{spf: found(spf.Pass), dkim: signed("pass example.org")})
+	if h != (heard{}) || outcome(x) != "end 550 5.7.1" {
+		t.Errorf("the filter behind was told %+v; %s", h, x)
+	}
+	_, _, h = play(t, mta.Postfix, access.Options{Map: policies(t, "spf-pass WHITELIST"), Silent: true}, world{spf: found(spf.Pass)})
+	if h != (heard{}) {
+		t.Errorf("the filter behind was told %+v", h)
+	}
+}
+
+// Of two filters of this kind the word that prevails is the one that is told.
+func TestTwoFilters(t *testing.T) {
+	var steps []filter.Step
+	steps = append(steps, filter.Step{Filter: world{spf: found(spf.Pass)}.checks()})
+	for i, line := range []string{"spf-pass WHITELIST", "spf-pass OK"} {
+		f, err := access.New(fmt.Sprintf("access%d", i), access.Options{Map: policies(t, line)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, filter.Step{Filter: f})
+	}
+	var got policy.Verdict
+	steps = append(steps, filter.Step{Filter: &filter.Filter{Name: "behind", Mail: func(_ context.Context, t *filter.Transaction) (milter.MailReply, error) {
+		got, _ = filter.Told[policy.Verdict](t)
+		return milter.Continue, nil
+	}}})
+	miltertest.NewChain(t, &filter.Chain{Steps: steps, Explain: func(*filter.Explanation) {}}).Send(t, miltertest.Mail{})
+	if got.Word != policy.Whitelist {
+		t.Errorf("told %v, want WHITELIST", got)
+	}
+}
+
+// A client without an address, and a HELO name that is an address of mail, are nothing special.
+func TestOddClients(t *testing.T) {
+	o := access.Options{Map: policies(t, "helo-none:evil.example REJECT", "helo-none TEMPFAIL"), HeloNumeric: true}
+	_, x, _ := play(t, mta.Postfix, o, world{spf: heloFound(spf.None, spf.None), mail: miltertest.Mail{Helo: "x@evil.example"}})
+	if got := outcome(x); got != "rcpt 451 4.7.23" {
+		t.Errorf("HELO x@evil.example: %s, want the key without a domain", got)
+	}
+	o = access.Options{Map: policies(t, "spf-fail REJECT"), HeloNumeric: true}
+	_, x, _ = play(t, mta.Postfix, o, world{spf: found(spf.Fail), mail: miltertest.Mail{Conn: &mta.Conn{Name: "unknown", Addr: netip.MustParseAddrPort("[2001:db8::1]:25")}, Helo: "[IPv6:2001:db8::1]"}})
+	if got := outcome(x); got != "rcpt 550 5.7.23" || !strings.Contains(x.Reply.Text[0], "does not allow 2001:db8::1 to send") {
+		t.Errorf("a client of IPv6: %s %v", got, x.Reply)
+	}
+}
+
 func TestExplanations(t *testing.T) {
 	o := access.Options{Wait: true, Map: policies(t, "spf-fail REJECT", "dkim-pass:.org OK", "dmarc-pass WHITELIST")}
 	_, x, _ := play(t, mta.Postfix, o, world{spf: found(spf.Fail), dkim: signed("pass example.org"), dmarc: author(dmarc.Pass, "")})
