@@ -35,8 +35,8 @@
 //
 //   - a blank is put behind each comma of a list of addresses, where Sendmail would, if the header
 //     is signed relaxed;
-//   - a field other than From that has an address without a domain, which Sendmail completes, is not
-//     signed at all;
+//   - a field that has an address without a domain, which Sendmail completes, is not signed, and
+//     with such a From field the message is not;
 //   - the header of a message with a list of addresses, or blanks at the end of a field of
 //     addresses, is signed relaxed where simple was asked for, since Sendmail folds them its own way.
 //

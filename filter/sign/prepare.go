@@ -103,7 +103,7 @@ func (p *prepared) settle(signed []string, simple bool) {
 				p.relax("Sendmail folds addresses its own way")
 				simple = false
 			}
-			if name != "From" && unqualified(text) {
+			if unqualified(text) { // From is not, or nothing is signed
 				p.drop[strings.ToLower(name)] = true
 				p.notes = append(p.notes, name+" is not signed: it has an address without a domain, which Sendmail completes")
 				continue

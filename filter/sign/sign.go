@@ -178,6 +178,10 @@ func (s *signer) message(ctx context.Context, t *filter.Transaction, e *filter.E
 		t.Explain(fmt.Sprintf("not signed: it has %d From fields", n))
 		return milter.Continue, nil
 	}
+	if f, _ := m.Header.Get("From"); t.MTA() != milter.MTAPostfix && unqualified(f.Text(true)) {
+		t.Explain("not signed: its From field has an address without a domain, which Sendmail completes")
+		return milter.Continue, nil
+	}
 	host, _ := t.Macro("j")
 	h, err := s.prepare(t, m.Header, host, rules[0].domain)
 	if err != nil {

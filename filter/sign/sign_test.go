@@ -230,6 +230,16 @@ func TestWhoSigns(t *testing.T) {
 	}
 }
 
+func TestAuthorWithoutDomain(t *testing.T) {
+	for profile, want := range map[mta.Profile]string{mta.Postfix: "example.com/s", mta.Sendmail: ""} {
+		b := newBench(t, profile, sign.Options{By: sign.Envelope, Rules: []sign.Rule{own()}})
+		r := b.send(t, miltertest.Mail{From: "<joe@example.com>", Text: strings.Replace(letter, "joe@example.com", "joe", 1)})
+		if got := signers(r); got != want || want == "" && !strings.Contains(b.why(), "without a domain, which Sendmail completes") {
+			t.Errorf("%v: signers %q; explained %q", profile, got, b.why())
+		}
+	}
+}
+
 // What an MTA would add or change after the filters does not break signatures.
 func TestFieldsThatMTAsTouch(t *testing.T) {
 	const none = "From: joe@example.com\n\nbody\n"
