@@ -215,3 +215,11 @@ func TestDKIMMilterExample(t *testing.T) {
 		}
 	})
 }
+
+// As it is shipped dkim-milter.toml is right, and there is one thing to do.
+func TestDKIMMilterExampleTellsWhatToDo(t *testing.T) {
+	c, problems := parseFiles(t, "../../examples/dkim-milter.toml")
+	if got := texts(problems); c == nil || strings.Count(got, "\n") != 1 || !strings.Contains(got, "signs nothing") {
+		t.Errorf("problems:\n%s", got)
+	}
+}

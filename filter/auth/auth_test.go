@@ -1,16 +1,19 @@
 package auth_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
+	"github.com/gomilter/gomilter"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/auth"
 	"github.com/gomilter/gomilter/miltertest"
 	"github.com/gomilter/gomilter/mta"
 )
 
-// What is written of whom, by class and by what comes out.
+// What is written of whom, by class and by what comes out (FROM-03, FROM-07, EOM-05, EOM-06, DKIM-05, DKIM-09, DKIM-10, SPFM-08 to SPFM-10).
 func TestResults(t *testing.T) {
 	signed := sign(t, letter, signature{})
 	const iprev = "iprev=pass (client.example) policy.iprev=192.0.2.25; "
@@ -56,6 +59,10 @@ func TestResults(t *testing.T) {
 			miltertest.Mail{From: "<a@bare.example>"}, "spf=pass (local record for bare.example, ip4:192.0.2.25) smtp.mailfrom=a@bare.example"},
 		{"a trusted forwarder", auth.Options{Methods: []auth.Method{auth.SPF}, SPF: auth.SPFOptions{Forwarders: []string{"lists.example"}}},
 			miltertest.Mail{From: "<a@fail.example>"}, "spf=pass (trusted forwarder lists.example, ip4:192.0.2.0/24) smtp.mailfrom=postmaster@lists.example"},
+		{"an author below the domain with the policy", auth.Options{Methods: []auth.Method{auth.DKIM, auth.DMARC}},
+			miltertest.Mail{Text: sign(t, strings.ReplaceAll(letter, "@example.org", "@news.example.org"), signature{identity: "joe@news.example.org"})},
+			"dkim=pass (2048-bit key) header.d=example.org header.i=joe@news.example.org header.s=rsa header.a=rsa-sha256 header.b=AepLaUXD; " +
+				"dmarc=pass (organizational domain example.org) policy.dmarc=reject header.from=news.example.org"},
 		{"two authors", auth.Options{Methods: []auth.Method{auth.DMARC}}, miltertest.Mail{Text: "From: a@example.org, b@example.org\n\nx\n"},
 			`dmarc=permerror reason="several authors: 2 addresses"`},
 	} {
@@ -74,4 +81,20 @@ func TestResults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Signatures are those of the message as it was received, whatever filters before made of it.
+func TestAsReceived(t *testing.T) {
+	change := filter.Step{Filter: &filter.Filter{Name: "change", Needs: filter.Needs{Header: true, Body: true, Actions: milter.AllEdits},
+		Message: func(_ context.Context, _ *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
+			return milter.Accept, errors.Join(e.ChangeHeader("Subject", 1, "changed"), e.InsertHeader(0, "Authentication-Results", "mta.example; x=forged"),
+				e.DeleteHeader("DKIM-Signature", 1), e.ReplaceBody(strings.NewReader("changed\r\n")))
+		}}}
+	miltertest.Each(t, func(t *testing.T, profile mta.Profile) {
+		r := newRig(t, auth.Options{Methods: []auth.Method{auth.DKIM}}, change)
+		r.profile = profile
+		res := r.send(t, miltertest.Mail{Text: sign(t, letter, signature{})})
+		diff(t, "Authentication-Results", "mta.example; dkim=pass (2048-bit key) header.d=example.org header.s=rsa header.a=rsa-sha256 header.b=Fsp+WwHM", results(res))
+		diff(t, "body", "changed\r\n", res.Body())
+	})
 }

@@ -31,7 +31,7 @@ ARC-Seal: i=1; a=rsa-sha256; cv=none
 received-spf: neutral
 `
 
-// What speaks in our name is taken out, counted as the MTA does, and all else stays where it is;
+// What speaks in our name (EOM-06, SPFM-15, DKIM-07, D-08) is taken out, counted as the MTA does, and all else stays where it is;
 // what is true is on top.
 func TestForgedFields(t *testing.T) {
 	for _, tt := range []struct {

@@ -78,7 +78,7 @@ func parseZone(t testing.TB, more ...string) *dns.Zone {
 const letter = "From: Sender <sender@example.org>\nTo: rcpt@example.net\nSubject: test\nDate: Thu, 1 Jan 2026 12:00:00 +0000\nMessage-ID: <1@example.org>\n\nHello.\n"
 
 // A signature of the tests; empty parts are those of a good one by example.org with RSA.
-type signature struct{ key, domain, header, body string }
+type signature struct{ key, domain, header, body, identity string }
 
 // sign returns a message with signatures, the last on top.
 func sign(t testing.TB, text string, how ...signature) string {
@@ -92,7 +92,7 @@ func sign(t testing.TB, text string, how ...signature) string {
 			s.domain = "example.org"
 		}
 		fields, err := dkim.Sign(t.Context(), m.Header, bytes.NewReader(m.Body), []dkim.Signature{{Domain: s.domain, Selector: s.key, Key: readKey(t, s.key),
-			Header: dkim.Canon(s.header), Body: dkim.Canon(s.body)}}, time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC))
+			Header: dkim.Canon(s.header), Body: dkim.Canon(s.body), Identity: s.identity}}, time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC))
 		if err != nil {
 			t.Fatal(err)
 		}
