@@ -142,7 +142,7 @@ func FuzzParse(f *testing.F) {
 			if i := strings.IndexAny(p, ":!"); i >= 0 {
 				p, who = p[:i], p[i+1:]
 			}
-			if strings.HasPrefix(who, ".") {
+			if strings.HasPrefix(who, ".") && !strings.Contains(who, "@") { // a parent
 				who = "x" + who
 			}
 			prefix, err := ParsePrefix(p)
