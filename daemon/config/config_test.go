@@ -24,6 +24,7 @@ import (
 	"github.com/gomilter/gomilter/filter/auth"
 	"github.com/gomilter/gomilter/filter/headers"
 	"github.com/gomilter/gomilter/filter/scan"
+	"github.com/gomilter/gomilter/filter/sign"
 	"github.com/gomilter/gomilter/message"
 	"github.com/gomilter/gomilter/quarantine"
 )
@@ -690,6 +691,8 @@ func TestEveryOptionOfAKindHasAKey(t *testing.T) {
 		{headers.Rule{}, 16 - 1}, // without the inner Edit
 		{headers.Edit{}, 3},
 		{headers.Options{}, 2},
+		{sign.Options{}, 10 + 1}, // and Now
+		{sign.Rule{}, 6},
 		{auth.Options{}, 9 + 1}, // and Resolver
 		{auth.SPFOptions{}, 7},
 		{auth.DKIMOptions{}, 6},
