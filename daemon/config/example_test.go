@@ -104,6 +104,25 @@ func ExampleImportPymilter() {
 	// Output: inet:8892@127.0.0.1 [[greylist] dbfile: no greylisting yet]
 }
 
+func ExampleDNS() {
+	c, problems := load("[dns]\nservers = [\"127.0.0.1\"]\nlife = \"1m\"\n" + text).Parse()
+	if err := problems.Err(); err != nil {
+		log.Fatal(err)
+	}
+	var d config.DNS = c.DNS
+	fmt.Println(d.Servers, d.Life, d.Timeout)
+
+	r, err := c.Resolver() // what its filters ask; nobody is asked before they do
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.CloseResolver()
+	fmt.Println(r.Stats().Asked)
+	// Output:
+	// [127.0.0.1] 1m0s 5s
+	// 0
+}
+
 func ExampleSource_Parse() {
 	_, problems := load(strings.Replace(text, "lottery\"", "(\"", 1) + "mach = 'glob'\n").Parse()
 	var all config.Problems = problems
