@@ -8,6 +8,7 @@ import (
 	"github.com/gomilter/gomilter/filter/auth"
 	"github.com/gomilter/gomilter/miltertest"
 	"github.com/gomilter/gomilter/mta"
+	"github.com/gomilter/gomilter/spf"
 )
 
 // What is found of one message is nothing to the next, nor is AUTH (D-10, FROM-07).
@@ -73,6 +74,10 @@ func TestBareClients(t *testing.T) {
 		s.Data()
 		diff(t, "without HELO", "mta.example; "+tt.want, results(s.Message(crlf(letter))))
 	}
+	r.send(t, miltertest.Mail{From: "<>"})
+	if f := r.facts.spf; f.MailFrom.Value != spf.Pass || f.MailFrom.Identity != spf.MailFrom || f.Helo.Value != spf.Pass || f.Helo.Identity != spf.Helo || f.Helo.Domain != "client.example" {
+		t.Errorf("of the null sender %+v", f)
+	}
 	res := r.send(t, miltertest.Mail{Conn: &mta.Conn{Name: "localhost"}})
 	diff(t, "without address", "", results(res))
 }
@@ -91,6 +96,7 @@ func TestOldVersions(t *testing.T) {
 		{"simple, not shown", 5, sign(t, odd, signature{header: "simple"}), "neutral"},
 		{"simple, not shown, and as it is guessed", 5, sign(t, letter, signature{header: "simple"}), "pass"},
 		{"relaxed, not shown", 5, sign(t, odd, signature{}), "pass"},
+		{"relaxed body of simple header, not shown", 5, sign(t, odd, signature{header: "simple", body: "relaxed"}), "neutral"},
 		{"relaxed, changed", 5, strings.Replace(sign(t, odd, signature{}), "test", "toast", 1), "fail"},
 		{"simple, shown, changed", 6, strings.Replace(sign(t, odd, signature{header: "simple"}), "test", "toast", 1), "fail"},
 	} {

@@ -69,11 +69,26 @@ func TestDMARCAction(t *testing.T) {
 		{"DNS did not answer what could have made it pass", published, miltertest.Mail{From: "<a@late.example>", Text: "From: a@late.example\n\nx\n"}, nil, "accept", ""},
 		{"DNS did not answer about another domain", published, miltertest.Mail{From: "<a@late.example>"}, nil,
 			strings.Replace(refused, "SPF is fail", "SPF is temperror", 1), ""},
+		{"a guess is no pass", published, miltertest.Mail{From: "<a@guess.example>", Text: "From: a@guess.example\n\nx\n"}, nil,
+			strings.ReplaceAll(strings.Replace(refused, "SPF is fail", "SPF is none", 1), "example.org", "guess.example"), ""},
+		{"nor is it one of a forwarder", overrides(auth.Published, auth.Override{SPF: []string{"guess.example"}, Action: auth.Report}),
+			miltertest.Mail{From: "<a@guess.example>", Text: "From: a@guess.example\n\nx\n"}, nil, strings.ReplaceAll(strings.Replace(refused, "SPF is fail", "SPF is none", 1), "example.org", "guess.example"), ""},
+		{"a forwarder's pass is not the sender's", published, miltertest.Mail{From: "<a@fail.example>", Text: "From: a@forwarder.example\n\nx\n"}, nil,
+			strings.ReplaceAll(strings.Replace(refused, "SPF is fail, ", "", 1), "example.org", "forwarder.example"), ""},
+		{"what a trusted relay says failed", published, miltertest.Mail{Conn: from("198.51.100.1"),
+			Text: "Authentication-Results: mx.example.net; dmarc=fail policy.dmarc=reject header.from=example.org\n" + letter}, nil, "accept", ""},
 		{"two authors", published, miltertest.Mail{Text: "From: a@example.org, b@example.org\n\nx\n"}, nil, "accept", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			miltertest.Each(t, func(t *testing.T, profile mta.Profile) {
-				r := newRig(t, auth.Options{DMARC: tt.dmarc, Methods: []auth.Method{auth.SPF, auth.Helo, auth.DKIM, auth.DMARC}}, tt.before...)
+				o := auth.Options{DMARC: tt.dmarc, Methods: []auth.Method{auth.SPF, auth.Helo, auth.DKIM, auth.DMARC}, Believe: []string{"mx.example.net"}}
+				switch {
+				case strings.Contains(tt.mail.From, "guess"):
+					o.SPF.Guess = "v=spf1 a -all"
+				case strings.Contains(tt.mail.Text, "forwarder.example"):
+					o.SPF.Forwarders = []string{"forwarder.example"}
+				}
+				r := newRig(t, o, tt.before...)
 				r.profile = profile
 				res := r.send(t, tt.mail)
 				t.Logf("%s\n%s", results(res), r.why())

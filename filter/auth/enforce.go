@@ -76,6 +76,9 @@ func refuse(f *found) *milter.Refusal {
 	author := plain(f.dmarc.From)
 	var found []string
 	switch of := f.spf.MailFrom; {
+	case of.Source == spf.Forwarder:
+	case of.Source == spf.Guess:
+		found = append(found, "SPF is none")
 	case of.Value == spf.Pass:
 		found = append(found, "SPF passed for "+plain(of.Domain))
 	case of.Value != "":

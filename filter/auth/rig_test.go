@@ -40,6 +40,10 @@ _dmarc.fail.example TXT "v=DMARC1; p=quarantine"
 broken.example TXT "v=spf1 a:192.0.2.1 -all"
 lists.example TXT "v=spf1 ip4:192.0.2.0/24 -all"
 bare.example A 192.0.2.25
+guess.example A 192.0.2.25
+_dmarc.guess.example TXT "v=DMARC1; p=reject"
+forwarder.example TXT "v=spf1 ip4:192.0.2.25 -all"
+_dmarc.forwarder.example TXT "v=DMARC1; p=reject"
 dead.example TIMEOUT
 late.example TXT "v=spf1 include:dead.example -all"
 _dmarc.late.example TXT "v=DMARC1; p=reject"
