@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/gomilter/gomilter"
@@ -55,9 +56,13 @@ func (a *auth) id(t *filter.Transaction) string {
 	return a.host
 }
 
-// found is what is known of one message. It is a fact of the filter's own, from MAIL to the
-// end of the message.
+// founds are a fact of the filters' own, from MAIL to the end of the message: what each of a
+// chain found.
+type founds []*found
+
+// found is what is known of one message.
 type found struct {
+	by      *auth
 	dns     *budget
 	spf     spf.Checked
 	reverse dns.Reverse
@@ -71,13 +76,16 @@ type found struct {
 	judged   bool // dmarc is set
 }
 
+func (a *auth) found() *found { return &found{by: a, dns: &budget{r: a.Resolver, max: a.DNSTime}} }
+
 // mail asks about the client and the sender.
 func (a *auth) mail(ctx context.Context, t *filter.Transaction) (milter.MailReply, error) {
-	f := &found{dns: &budget{r: a.Resolver, max: a.DNSTime}}
+	f := a.found()
 	if t.Class() == filter.External {
 		a.checkClient(ctx, t, f)
 	}
-	filter.Tell(t, f)
+	others, _ := filter.Told[founds](t)
+	filter.Tell(t, append(slices.Clone(others), f))
 	return milter.Continue, nil
 }
 
@@ -143,9 +151,10 @@ func queryOf(t *filter.Transaction) spf.Query {
 // message verifies what the message says of itself, writes down all results, and does what
 // the options say where it fails DMARC.
 func (a *auth) message(ctx context.Context, t *filter.Transaction, e *filter.Edits) (milter.EndReply, error) {
-	f := &found{dns: &budget{r: a.Resolver, max: a.DNSTime}}
-	if told, ok := filter.Told[*found](t); ok {
-		*f = *told
+	f := a.found()
+	told, _ := filter.Told[founds](t)
+	if i := slices.IndexFunc(told, func(f *found) bool { return f.by == a }); i >= 0 {
+		*f = *told[i]
 	}
 	before, _ := f.dns.used()
 	a.hear(t, f)

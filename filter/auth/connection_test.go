@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/filter/auth"
 	"github.com/gomilter/gomilter/miltertest"
 	"github.com/gomilter/gomilter/mta"
@@ -109,4 +110,15 @@ func TestOldVersions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Two filters of a chain do not take what the other found for their own.
+func TestTwoInAChain(t *testing.T) {
+	first, err := auth.New("first", auth.Options{Resolver: parseZone(t), ID: "first.example", Methods: []auth.Method{auth.SPF}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, auth.Options{ID: "second.example", Methods: []auth.Method{auth.Helo}}, filter.Step{Filter: first})
+	diff(t, "fields", "second.example; spf=pass (record of client.example, a) smtp.helo=client.example\n"+
+		"first.example; spf=pass (record of example.org, ip4:192.0.2.25) smtp.mailfrom=sender@example.org", results(r.send(t, miltertest.Mail{})))
 }
