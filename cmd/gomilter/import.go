@@ -8,16 +8,19 @@ import (
 )
 
 type configImportCmd struct {
-	File string `arg:"" placeholder:"FILE" help:"The configuration of pymilter's application, mostly called pymilter.cfg."`
+	File string `arg:"" placeholder:"FILE" help:"The configuration of one of pymilter's applications: pymilter.cfg, spfmilter.cfg or dkim-milter.cfg."`
 }
 
 func (*configImportCmd) Help() string {
 	return `The configuration of gomilter that does the same, as far as there are filters for it, goes to
 standard output; to standard error go the options that were not carried over, or not as they
-stood, each with the reason. The configuration ends with the same list.
+stood, each with the reason. The configuration ends with the same list. Files that the old one
+names, such as its access file, are read, so import it where they are.
 
     gomilter config import pymilter.cfg >gomilter.toml
-    gomilter check -c gomilter.toml`
+    gomilter check -c gomilter.toml
+
+Of which application it is is seen by its options, and else by the file's name.`
 }
 
 func (c *configImportCmd) Run(std stdio) error {

@@ -19,15 +19,16 @@ import (
 	"github.com/gomilter/gomilter/internal/wire"
 )
 
-// ImportPymilter reads a configuration of pymilter's application bms (pymilter.cfg)
-// and returns one of ours that does the same as far as there are filters for it.
-// name is what the file is called in comments. left tells each option that was not carried
+// ImportPymilter reads a configuration of one of pymilter's applications, bms (pymilter.cfg), spfmilter
+// (spfmilter.cfg) or dkim-milter (dkim-milter.cfg), and returns one of ours that does the same as far as
+// there are filters for it. Which one it is of is seen by what is in it, and else by name, which is what the
+// file is called in comments. left tells each option that was not carried
 // over, or not as it stood, and why; the configuration ends with the same list.
 //
 // Values are read as bms read them: lines that are indented continue the one before, lines that
 // begin with "#" or ";" are comments, quotes are part of a value, and a file that is
-// no UTF-8 is Latin-1. Percent signs stay what they are. The file that from_words names is read, where
-// it can be. The error joins those of r and each line
+// no UTF-8 is Latin-1. Percent signs stay what they are. The files that from_words, access_file and privkey
+// name are read, where they can be. The error joins those of r and each line
 // that is none of an INI file.
 func ImportPymilter(r io.Reader, name string) (toml []byte, left []string, err error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
@@ -41,7 +42,7 @@ func ImportPymilter(r io.Reader, name string) (toml []byte, left []string, err e
 	if err != nil {
 		return nil, nil, err
 	}
-	m := &importer{old: old, name: name, done: make(map[string]bool)}
+	m := &importer{old: old, app: applicationOf(old, name), name: name, done: make(map[string]bool)}
 	return m.run(), m.left, nil
 }
 
@@ -111,13 +112,21 @@ func parseINI(data []byte, name string) (*ini, error) {
 	return f, errors.Join(errs...)
 }
 
+// has reports whether an option is there.
+func (f *ini) has(section, option string) bool {
+	return slices.ContainsFunc(slices.Concat(f.options[section], f.options["DEFAULT"]), func(o iniOption) bool { return o.name == option })
+}
+
 // An importer writes a configuration.
 type importer struct {
 	old  *ini
+	app  application
 	name string
 	out  strings.Builder
 	done map[string]bool // options that were looked at, as "section option"
 	left []string
+
+	fault string // on_error of filters, "" for the default
 }
 
 // get returns an option.
@@ -200,19 +209,17 @@ func tomlValue(v any) string {
 }
 
 func (m *importer) run() []byte {
-	m.printf("# Made of %s, the configuration of pymilter's application bms. What has no filter yet is\n# listed at the end.\n", oneLine(m.name))
+	m.printf("# Made of %s, the configuration of pymilter's application %s. What has no filter yet is\n# listed at the end.\n", oneLine(m.name), m.app)
 	if m.old.latin1 {
 		m.left = append(m.left, "the file is no UTF-8, and was read as Latin-1")
 	}
-	m.milter()
-	chain := []string{"headers", "attachments", "html"}
-	if hidden := m.hidden(); hidden != nil {
-		m.listener(append(chain, "hide-path"))
-		m.filters()
-		m.hidePath(hidden)
-	} else {
-		m.listener(chain)
-		m.filters()
+	switch m.app {
+	case spfmilter:
+		m.spfmilter()
+	case dkimMilter:
+		m.dkimMilter()
+	default:
+		m.bms()
 	}
 	m.rest()
 	if len(m.left) > 0 {
@@ -222,6 +229,29 @@ func (m *importer) run() []byte {
 		}
 	}
 	return []byte(m.out.String())
+}
+
+// bms writes what bms did.
+func (m *importer) bms() {
+	m.milter()
+	chain := []string{"auth", "access", "headers", "attachments", "html"}
+	hidden, signer := m.hidden(), m.signer()
+	if hidden != nil {
+		chain = append(chain, "hide-path")
+	}
+	if signer != nil {
+		chain = append(chain, "sign") // what the others made of the message
+	}
+	m.listener(chain)
+	m.auth(nil)
+	m.bmsAccess()
+	m.filters()
+	if hidden != nil {
+		m.hidePath(hidden)
+	}
+	if signer != nil {
+		m.sign(signer)
+	}
 }
 
 // filters writes those that always are there.
@@ -241,16 +271,7 @@ func (m *importer) milter() {
 			m.leave("milter", "datadir", "%q is no path from the root on", dir)
 		}
 	}
-	internal, trusted := m.networks("internal_connect"), m.networks("trusted_relay")
-	if internal != nil || trusted != nil {
-		m.printf("\n[network]\n")
-		if internal != nil {
-			m.value("internal", internal)
-		}
-		if trusted != nil {
-			m.value("trusted_relays", trusted)
-		}
-	}
+	m.network("internal_connect", "trusted_relay")
 	if dir, ok := m.get("milter", "tempdir"); ok {
 		if path.IsAbs(dir) {
 			m.printf("\n[spool] # tempdir; originals are kept in state_dir, see [kept] dir\n")
@@ -258,6 +279,25 @@ func (m *importer) milter() {
 		} else {
 			m.leave("milter", "tempdir", "%q is no path from the root on", dir)
 		}
+	}
+}
+
+// network writes which clients are our own; trusted is "" where the application does not know of relays.
+func (m *importer) network(internal, trusted string) {
+	inside := m.networks(internal)
+	var relays []string
+	if trusted != "" {
+		relays = m.networks(trusted)
+	}
+	if inside == nil && relays == nil {
+		return
+	}
+	m.printf("\n[network]\n")
+	if inside != nil {
+		m.value("internal", inside)
+	}
+	if relays != nil {
+		m.value("trusted_relays", relays)
 	}
 }
 
@@ -309,17 +349,25 @@ func globPrefix(s string) (string, bool) {
 
 // listener writes the socket.
 func (m *importer) listener(chain []string) {
-	socket, ok := m.get("milter", "socket")
+	option, usual := m.app.socket()
+	socket, ok := m.get("milter", option)
 	if !ok {
-		socket = "/var/run/milter/pythonsock"
+		socket = usual
 	}
-	if _, _, err := wire.ParseAddr(socket); err != nil {
-		m.leave("milter", "socket", "%v", err)
-		socket = "/var/run/milter/pythonsock"
+	network, _, err := wire.ParseAddr(socket)
+	if err != nil {
+		m.leave("milter", option, "%v", err)
+		socket, network = usual, "unix"
 	}
 	m.printf("\n[[listener]]\n")
 	m.value("socket", socket)
+	if m.app == spfmilter {
+		m.umask(network)
+	}
 	m.value("chain", chain)
+	if m.app != bms {
+		return
+	}
 	if value, ok := m.get("milter", "timeout"); ok {
 		if n, err := strconv.Atoi(value); err != nil || n < 1 || n > 1e6 {
 			m.leave("milter", "timeout", "%q is no number of seconds", value)
@@ -568,6 +616,9 @@ func (m *importer) rest() {
 
 // notCarried says why an option is not carried over.
 func (m *importer) notCarried(section, option string) string {
+	if m.app != bms {
+		return m.app.notCarried(section, option)
+	}
 	if why, ok := pymilterOptions[section+" "+option]; ok {
 		return why
 	}
@@ -586,21 +637,18 @@ var pymilterSections = []struct{ section, options, names, why string }{
 	{"wiretap", "blind users dest discard archive smart_alias", "smart_alias", "no copies of mail yet"},
 	{"smart_alias", "*", "", "no aliases yet"},
 	{"dspam", "dspam_exempt dspam_whitelist dspam_reject dspam_internal dspam_userdir dspam_sizelimit dspam_users dspam_screener", "dspam_users", "no content filter yet"},
-	{"spf", "delegate reject_neutral accept_softfail accept_fail best_guess reject_noptr supply_sender trusted_forwarder trusted_relay", "", "no SPF yet"},
 	{"srs", "config secret maxage hashlength separator database reject_spoofed ses srs sign fwdomain nosrs banned_users trusted_forwarder", "", "no SRS yet"},
 	{"srsmilter", "socketname name miltername datadir trusted_relay internal_connect reject_spoofed miltersrs", "", "no SRS yet"},
 	{"gossip", "server peers ttl", "", "no reputation yet"},
 	{"greylist", "dbfile time expire retain", "", "no greylisting yet"},
-	{"dkim", "privkey selector domain reject", "", "no DKIM yet"},
+	{"dkim", "selector domain", "", "nothing is signed without privkey"},
 }
 
 // pymilterOptions are the options of other sections that have no key yet, and those that never will.
 var pymilterOptions = map[string]string{
 	"milter logdir":                   "nothing is kept there; the log is [log] to, and what outlives the process is in state_dir",
-	"milter internal_domains":         "no filter on senders' domains yet",
 	"milter private_relay":            "no filter on relaying yet",
 	"milter internal_mta":             "no filter on senders yet",
-	"milter hello_blacklist":          "no filter on HELO names yet",
 	"milter check_user":               "no filter on recipients yet",
 	"milter case_sensitive_localpart": "no aliases yet",
 	"milter max_demerits":             "no bans yet",
@@ -615,12 +663,15 @@ var pymilterOptions = map[string]string{
 	"milter porn_words":               "options for words count in [defang] when there is one",
 	"milter spam_words":               "options for words count in [defang] when there is one",
 	"milter from_words":               "options for words count in [defang] when there is one",
-	"scrub internal_policy":           "no SPF yet",
+	"scrub internal_policy":           "policies of SPF are for mail from outside only; those of AUTH users have the key smtp-auth",
+	"dkim reject":                     "only dkim-milter had it: see [filter.auth.dmarc] action",
 	"dspam whitelist_senders":         "no whitelist yet",
 	"dspam whitelist_mx":              "no whitelist yet",
 	"dspam dspam_dict":                "dropped: bms did not use it",
 	"dspam dspam_train":               "dropped: bms did not use it",
-	"spf access_file":                 "no access map yet",
-	"spf access_file_nulls":           "dropped: the format of an access map will be found out",
-	"spf access_file_colon":           "dropped: the format of an access map will be found out",
+	"spf access_file_nulls":           "dropped: it is of the database, and the text file is read",
+	"spf access_file_colon":           "dropped: keys may have either",
+	"spf delegate":                    "records for domains without one are written as [[filter.auth.spf.local]], domain by domain",
+	"spf supply_sender":               "dropped: a Sender field that is added breaks signatures; Authentication-Results has the sender as smtp.mailfrom",
+	"spf trusted_relay":               "bms did not use it; relays are in [milter] trusted_relay",
 }

@@ -41,7 +41,7 @@ func TestImportPymilter(t *testing.T) {
 	words := write(t, "words", "lottery\n")
 	text := strings.ReplaceAll(string(out), "/etc/milter/from_words", words)
 	c := parse(t, text)
-	if l := c.Listeners[0]; l.Socket != "/var/run/milter/pythonsock" || l.Timeouts.Idle.String() != "10m0s" || len(l.Filters) != 4 {
+	if l := c.Listeners[0]; l.Socket != "/var/run/milter/pythonsock" || l.Timeouts.Idle.String() != "10m0s" || !slices.Equal(l.Filters, []string{"auth", "access", "headers", "attachments", "html", "hide-path", "sign"}) {
 		t.Errorf("listener %+v", l)
 	}
 	if got := c.filter("attachments").Options.(*Attachments); !slices.Equal(got.Extensions, []string{"exe", "scr", "pif"}) || !slices.Equal(got.RejectFrom, []string{"a.example"}) {
@@ -57,8 +57,10 @@ func TestImportPymilter(t *testing.T) {
 	if diff := cmp.Diff(want, rules); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
 	}
-	// What stands behind a # is right, too.
-	parse(t, strings.ReplaceAll(text, "\n#[[", "\n[[")[:strings.Index(text, "\n#[[")]+strings.ReplaceAll(text[strings.Index(text, "\n#[["):strings.Index(text, "\n[filter.attachments]")], "\n#", "\n")+text[strings.Index(text, "\n[filter.attachments]"):])
+	// The rule that stands behind a # is right, too.
+	before, rule, _ := strings.Cut(text, "\n#[[filter.headers.rule]]")
+	rule, after, _ := strings.Cut(rule, "\n[filter.attachments]")
+	parse(t, before+"\n[[filter.headers.rule]]"+strings.ReplaceAll(rule, "\n#", "\n")+"\n[filter.attachments]"+after)
 }
 
 func TestImportPymilterDefaults(t *testing.T) {
@@ -168,6 +170,14 @@ func FuzzImportPymilter(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(sample)
+	for _, name := range []string{"spfmilter", "dkim-milter"} {
+		sample, err := os.ReadFile("testdata/" + name + ".cfg")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(sample)
+	}
+	f.Add([]byte("[milter]\nsocketname=/s\numask=7777777777\ninternal_domains=\x00,*.*,é\n[dkim]\nprivkey=/\ndomain=é\nselector=a b\n[spf]\naccess_file=/\n"))
 	f.Add([]byte("[milter]\nsocket=unix:\ndatadir=/\n[scrub]\nhide_path=*\r#\n"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		out, _, err := ImportPymilter(bytes.NewReader(in), "x.cfg")
