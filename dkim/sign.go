@@ -274,7 +274,11 @@ func (s *Signature) pick(h message.Header) (names []string, fields []message.Fie
 	if over == nil {
 		over = DefaultOverSign()
 	}
-	seen := make(map[string]bool)
+	twice := make(map[string]bool, len(over))
+	for _, name := range over {
+		twice[lower(name)] = true
+	}
+	seen := make(map[string]bool, len(list))
 	for _, name := range slices.Concat([]string{"From"}, list, over) {
 		l := lower(name)
 		if seen[l] {
@@ -286,7 +290,7 @@ func (s *Signature) pick(h message.Header) (names []string, fields []message.Fie
 				names, fields = append(names, name), append(fields, h[i])
 			}
 		}
-		if slices.ContainsFunc(over, func(o string) bool { return lower(o) == l }) {
+		if twice[l] {
 			names = append(names, name)
 		}
 	}

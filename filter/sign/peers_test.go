@@ -82,6 +82,7 @@ func newSigning(t *testing.T, kind peertest.Kind, o sign.Options, cfg peertest.C
 	go func() { done <- (&milter.Server{New: chain.Hooks, Log: chain.Log}).Serve(ctx, ln) }()
 	t.Cleanup(func() { cancel(); <-done })
 	cfg.Milters = []peertest.Milter{{Spec: spec}}
+	cfg.NonSMTPMilters = cfg.Milters
 	s.MTA = peertest.Start(t, kind, cfg)
 	return s
 }
@@ -118,7 +119,9 @@ func newJudges(t *testing.T) *judges {
 	}
 	v := peertest.OpenDKIM(t, peertest.OpenDKIMConfig{Mode: "v", Keys: records(), Extra: []string{"AlwaysAddARHeader yes", "AuthservID judge.example.net",
 		"InternalHosts 192.0.2.1", "On-BadSignature accept", "On-NoSignature accept"}})
-	return &judges{peertest.Start(t, peertest.Postfix, peertest.Config{Milters: []peertest.Milter{{Spec: v.Spec}}}), zone}
+	// It is to show OpenDKIM what arrived, and to complete nothing.
+	return &judges{peertest.Start(t, peertest.Postfix, peertest.Config{Milters: []peertest.Milter{{Spec: v.Spec}},
+		Extra: map[peertest.Kind][]string{peertest.Postfix: {"local_header_rewrite_clients ="}}}), zone}
 }
 
 // judge fails the test where anyone of them does not like a message.
@@ -263,6 +266,52 @@ func TestSignedMailVerifiesBehindRealMTAs(t *testing.T) {
 				python(t, all)
 			})
 		}
+	}
+}
+
+// Postfix leaves the mail of clients elsewhere as it is: it completes and adds nothing.
+func TestSignedMailOfClientsElsewhereVerifies(t *testing.T) {
+	j := newJudges(t)
+	s := newSigning(t, peertest.Postfix, sign.Options{Header: dkim.Simple, Body: dkim.Simple}, peertest.Config{Extra: map[peertest.Kind][]string{
+		peertest.Postfix: {"local_header_rewrite_clients ="},
+	}})
+	all := make(map[string][]byte)
+	for _, l := range letters {
+		if l.name == "a signature that is there" {
+			continue
+		}
+		raw := s.deliver(t, l.text)
+		for _, name := range []string{"Date", "Message-Id"} {
+			if n := fieldCount(raw, name); n != 1 {
+				t.Errorf("%s: it has %d fields %s", l.name, n, name)
+			}
+		}
+		j.judge(t, l.name, raw, s.explained())
+		all[l.name] = raw
+	}
+	python(t, all)
+}
+
+func fieldCount(raw []byte, name string) (n int) {
+	for range message.Parse(raw).Header.All(name) {
+		n++
+	}
+	return n
+}
+
+// Mail of programs on the machine is internal, and signed.
+func TestSignedLocalMailVerifies(t *testing.T) {
+	j := newJudges(t)
+	for _, kind := range peertest.Kinds {
+		t.Run(string(kind), func(t *testing.T) {
+			s := newSigning(t, kind, sign.Options{}, peertest.Config{})
+			for _, text := range []string{letter, "From: joe@example.com\nSubject: no more\n\nHello.\n", "From: joe@example.com\nTo: a@example.net,b@example.net\n\nHello.\n"} {
+				if err := s.SubmitLocal(peertest.Letter{From: "joe@example.com", Data: text}); err != nil {
+					t.Fatal(err)
+				}
+				j.judge(t, text, s.Sink.Next(t).Data, s.explained())
+			}
+		})
 	}
 }
 
