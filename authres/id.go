@@ -1,8 +1,6 @@
 package authres
 
 import (
-	"io"
-	"mime"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -95,8 +93,9 @@ func words(s string) func(yield func(string) bool) {
 // What begins with a plain id is judged by that alone. What begins otherwise, with a comment, quotes or
 // anything else that a reader may not understand, bears each id that stands as a word before the
 // results, be it in a comment: honest writers do not begin so. Control characters and what is
-// invisible count as left out and as the end of the word, and encoded words (RFC 2047) are
-// read as well. Bears takes time in proportion to the length of the value.
+// invisible count as left out and as the end of the word. An encoded word (RFC 2047) before the
+// results may be any id: readers do not agree on where one begins and ends, and no honest writer
+// needs any there. Bears takes time in proportion to the length of the value.
 func Bears(value, id string) bool {
 	if id = canonicalID(id); id == "" {
 		return false
@@ -104,23 +103,13 @@ func Bears(value, id string) bool {
 	if bears(value, id) {
 		return true
 	}
-	if visible := strings.Map(func(r rune) rune {
+	visible := strings.Map(func(r rune) rune {
 		if isInvisible(r) && !(r < utf8.RuneSelf && isBlank(byte(r))) || unicode.Is(unicode.Variation_Selector, r) {
 			return -1
 		}
 		return r
-	}, value); visible != value && bears(visible, id) {
-		return true
-	}
-	if strings.Contains(value, "=?") {
-		head := head(value)
-		// Of a charset that is not known here the bytes are good enough.
-		d := mime.WordDecoder{CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil }}
-		if decoded, err := d.DecodeHeader(head); err == nil && decoded != head {
-			return bears(decoded, id)
-		}
-	}
-	return false
+	}, value)
+	return visible != value && bears(visible, id)
 }
 
 // bears is Bears with an id in its canonical form, for text as it is.
@@ -133,6 +122,9 @@ func bears(value, id string) bool {
 		return false
 	}
 	odd := !ok || endsWord(value[0])
+	if strings.Contains(value, "=?") {
+		return true
+	}
 	// An id of characters that no token has is quoted by who wrote it, and not by who forges it.
 	if canonicalID(value) == id {
 		return true
@@ -175,12 +167,12 @@ func joined(s string) string {
 // at the beginning count as blanks.
 func head(value string) string {
 	value = strings.TrimLeft(value, "; \t\r\n")
-	end := strings.IndexByte(value, ';')
-	if end < 0 {
-		return value
+	_, id, _ := readID(value)
+	if end := strings.IndexByte(value, ';'); end < 0 || end >= id {
+		id = 0 // no semicolon in a comment, nor in the id itself
 	}
-	if _, id, ok := readID(value); ok && id > end {
-		end = id
+	if n := strings.IndexByte(value[id:], ';'); n >= 0 {
+		return value[:id+n]
 	}
-	return value[:end]
+	return value
 }
