@@ -158,7 +158,9 @@ func (a *auth) message(ctx context.Context, t *filter.Transaction, e *filter.Edi
 	}
 	before, _ := f.dns.used()
 	a.hear(t, f)
-	if err := a.verify(ctx, t, f); err != nil {
+	var err error
+	together(func() { err = a.verify(ctx, t, f) }, func() { a.foresee(ctx, t, f) })
+	if err != nil {
 		return nil, err
 	}
 	a.judge(ctx, t, f)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,8 +13,8 @@ import (
 )
 
 // A budget is the resolver of one message. It bounds the time in which look-ups run, those
-// that run at a time counted once, and takes note of it. It is a [dns.Exister] as far as the one
-// behind it is.
+// that run at a time counted once, and takes note of it. TXT records it asks for once. It is a
+// [dns.Exister] as far as the one behind it is.
 type budget struct {
 	r   dns.Resolver
 	max time.Duration
@@ -23,6 +25,14 @@ type budget struct {
 	since   time.Time // when running became 1
 	spent   time.Duration
 	asked   int
+	texts   map[string]*text // by name
+}
+
+// A text is what is known of the TXT records of a name once done is closed.
+type text struct {
+	done    chan struct{}
+	records []string
+	err     error
 }
 
 // keep sets time aside that look-ups may not use for now.
@@ -67,9 +77,42 @@ func (b *budget) begin(ctx context.Context) (context.Context, func()) {
 }
 
 func (b *budget) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	key := strings.ToLower(strings.TrimSuffix(name, "."))
+	b.mu.Lock()
+	x := b.texts[key]
+	if x == nil {
+		x = &text{done: make(chan struct{})}
+		if b.texts == nil {
+			b.texts = make(map[string]*text)
+		}
+		b.texts[key] = x
+		b.mu.Unlock()
+		return b.lookupText(ctx, x, key, name)
+	}
+	b.mu.Unlock()
+	select {
+	case <-x.done:
+		return slices.Clone(x.records), x.err
+	case <-ctx.Done():
+		return nil, &net.DNSError{Err: ctx.Err().Error(), Name: name, IsTimeout: true, IsTemporary: true}
+	}
+}
+
+// lookupText asks for x, and forgets an answer that there may be at another time.
+func (b *budget) lookupText(ctx context.Context, x *text, key, name string) ([]string, error) {
 	ctx, end := b.begin(ctx)
-	defer end()
-	return b.r.LookupTXT(ctx, name)
+	defer func() {
+		end()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if x.records == nil && !dns.IsNotFound(x.err) {
+			delete(b.texts, key)
+		}
+		close(x.done)
+	}()
+	x.err = errors.New("auth: the look-up panicked")
+	x.records, x.err = b.r.LookupTXT(ctx, name)
+	return slices.Clone(x.records), x.err
 }
 
 func (b *budget) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {

@@ -80,6 +80,16 @@ func isSimple(signature []byte) bool {
 	return true
 }
 
+// foresee asks for the policy that judge will ask for, while keys of signatures are looked up.
+func (a *auth) foresee(ctx context.Context, t *filter.Transaction, f *found) {
+	if !a.does(DMARC) || t.Class() != filter.External {
+		return
+	}
+	if author, err := dmarc.Author(t.Received().Header); err == nil {
+		f.dns.LookupTXT(ctx, "_dmarc."+author) // which f.dns remembers
+	}
+}
+
 // judge compares the author's domain with those that SPF and DKIM found, or takes the word of a
 // relay that did.
 func (a *auth) judge(ctx context.Context, t *filter.Transaction, f *found) {
