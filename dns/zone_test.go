@@ -132,8 +132,9 @@ func TestZoneFileErrors(t *testing.T) {
 		{"backslash at the end", "a TXT b\\\nc", "1: a backslash at the end of a line"},
 		{"backslash and the end", `a TXT b\`, "1: a backslash at the end of a line"},
 		{"digits and the end", `a TXT b\1`, `1: a backslash and digits: there must be three, as in \034`},
-		{"unknown directive", "$INCLUDE x", "1: $INCLUDE is none of $ORIGIN, $TTL, $DELAY"},
-		{"directive alone", "$ORIGIN", "1: $ORIGIN needs one word after it"},
+		{"unknown directive", "$INCLUDE x", `1: "$INCLUDE" is none of $ORIGIN, $TTL, $DELAY`},
+		{"directive alone", "$ORIGIN", `1: "$ORIGIN" needs one word after it`},
+		{"unknown directive for a terminal", "$\x1b[31m x", `1: "$\x1b[31M" is none of $ORIGIN, $TTL, $DELAY`},
 		{"bad delay", "$DELAY 200", `1: "200" is no time to wait; write "200ms"`},
 		{"negative delay", "$DELAY -1s", `1: "-1s" is no time to wait; write "200ms"`},
 		{"bad TTL", "$TTL soon", `1: "soon" is no time to live`},
@@ -151,6 +152,31 @@ func TestZoneFileErrors(t *testing.T) {
 				t.Errorf("%q:\n got %v\nwant %s", tt.in, err, want)
 			}
 		})
+	}
+}
+
+// endless is a file such as /dev/zero.
+type endless string
+
+func (e endless) Read(b []byte) (int, error) {
+	for n := 0; n < len(b); n += len(e) {
+		copy(b[n:], e)
+	}
+	return len(b), nil
+}
+
+func TestZoneFileWithoutEnd(t *testing.T) {
+	for _, text := range []endless{"\x00", `"`, "(\n", "a\\b", "a ", " ", "\t"} {
+		_, err := ParseZone("x", text)
+		if err == nil || len(err.Error()) > 500 {
+			t.Errorf("%q without end: %.1000v", text, err)
+		}
+	}
+	if _, err := ParseZone("x", strings.NewReader("a TXT \""+strings.Repeat("b", 2<<20)+"\"")); err != nil {
+		t.Errorf("2 MiB of text: %v", err)
+	}
+	if _, err := ParseZone("x", strings.NewReader(strings.Repeat("b", 1<<20)+" A 192.0.2.1")); err == nil || len(err.Error()) > 500 {
+		t.Errorf("a name of 1 MiB: %.1000v", err)
 	}
 }
 

@@ -39,7 +39,7 @@ func ReadZone(path string) (*Zone, error) {
 // example.com that are in no line. Text in TXT is in quotes, or a word; \" is a quote,
 // \DDD the byte with that decimal number; several texts are one answer, joined, and each
 // may be longer than the 255 bytes that it may be in DNS. Records in parentheses go on
-// over several lines; ";" begins a comment.
+// over several lines; ";" begins a comment. A record has 4 MiB at most.
 //
 // Lines that only this format has:
 //
@@ -93,6 +93,10 @@ type word struct {
 // is reports whether the word is a keyword.
 func (w word) is(keyword string) bool { return !w.quoted && strings.EqualFold(w.text, keyword) }
 
+// maxRecord is how many bytes a record has at most, so that reading ends where no line does,
+// as in /dev/zero.
+const maxRecord = 4 << 20
+
 // record reads the words of the next line that has any; it is not ok at the end.
 func (p *zoneParser) record() (ok bool, err error) {
 	p.words, p.indent, p.start = nil, false, p.line
@@ -120,7 +124,9 @@ func (p *zoneParser) record() (ok bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		column++
+		if column++; column > maxRecord {
+			return false, fmt.Errorf("a record of more than %d MiB: this is no zone file", maxRecord>>20)
+		}
 		switch {
 		case quoted && c == '"':
 			end()
@@ -239,7 +245,7 @@ func (p *zoneParser) take() error {
 	for failure, keyword := range map[failure]string{timesOut: "TIMEOUT", servFail: "SERVFAIL"} {
 		if kind.is(keyword) {
 			if len(data) > 0 {
-				return fmt.Errorf("%q follows %s, which has no data", data[0].text, keyword)
+				return fmt.Errorf("%.300q follows %s, which has no data", data[0].text, keyword)
 			}
 			if n.fails != answers && n.fails != failure {
 				return fmt.Errorf("%s has both TIMEOUT and SERVFAIL", p.owner)
@@ -265,7 +271,7 @@ func (p *zoneParser) take() error {
 		}
 		pref, err := strconv.ParseUint(data[0].text, 10, 16)
 		if err != nil {
-			return fmt.Errorf("MX needs a preference from 0 to 65535 before its host; %q is none", data[0].text)
+			return fmt.Errorf("MX needs a preference from 0 to 65535 before its host; %.300q is none", data[0].text)
 		}
 		host, err := p.oneName("MX", data[1:])
 		n.mx = append(n.mx, net.MX{Host: host, Pref: uint16(pref)})
@@ -283,7 +289,7 @@ func (p *zoneParser) takeSimple(n *node, kind word, data []word) (err error) {
 		}
 		a, err := netip.ParseAddr(data[0].text)
 		if err != nil || a.Zone() != "" || a.Is4() != kind.is("A") {
-			return fmt.Errorf("%q is no address of type %s", data[0].text, strings.ToUpper(kind.text))
+			return fmt.Errorf("%.300q is no address of type %s", data[0].text, strings.ToUpper(kind.text))
 		}
 		n.ip = append(n.ip, a)
 		return nil
@@ -302,7 +308,7 @@ func (p *zoneParser) takeSimple(n *node, kind word, data []word) (err error) {
 			return errors.New("CNAME of the root")
 		}
 	default:
-		return fmt.Errorf("type %q is none of A, AAAA, MX, TXT, PTR, NS, CNAME, TIMEOUT, SERVFAIL", kind.text)
+		return fmt.Errorf("type %.300q is none of A, AAAA, MX, TXT, PTR, NS, CNAME, TIMEOUT, SERVFAIL", kind.text)
 	}
 	return err
 }
@@ -310,7 +316,7 @@ func (p *zoneParser) takeSimple(n *node, kind word, data []word) (err error) {
 // directive takes a line that begins with "$".
 func (p *zoneParser) directive(name string, args []word) (err error) {
 	if len(args) != 1 {
-		return fmt.Errorf("%s needs one word after it", name)
+		return fmt.Errorf("%.300q needs one word after it", name)
 	}
 	arg := args[0]
 	switch name {
@@ -322,15 +328,15 @@ func (p *zoneParser) directive(name string, args []word) (err error) {
 		p.origin, err = p.name(arg)
 	case "$TTL":
 		if !isTTL(arg) {
-			err = fmt.Errorf("%q is no time to live", arg.text)
+			err = fmt.Errorf("%.300q is no time to live", arg.text)
 		}
 	case "$DELAY":
 		p.z.delay, err = time.ParseDuration(arg.text)
 		if err != nil || p.z.delay < 0 {
-			err = fmt.Errorf(`%q is no time to wait; write "200ms"`, arg.text)
+			err = fmt.Errorf(`%.300q is no time to wait; write "200ms"`, arg.text)
 		}
 	default:
-		err = fmt.Errorf("%s is none of $ORIGIN, $TTL, $DELAY", name)
+		err = fmt.Errorf("%.300q is none of $ORIGIN, $TTL, $DELAY", name)
 	}
 	return err
 }
@@ -358,7 +364,7 @@ func (p *zoneParser) name(w word) (string, error) {
 	}
 	name, ok := canonical(text)
 	if !ok {
-		return "", fmt.Errorf("%q is no name: labels are 1 to %d bytes, all of it %d", text, maxLabel, maxName)
+		return "", fmt.Errorf("%.300q is no name: labels are 1 to %d bytes, all of it %d", text, maxLabel, maxName)
 	}
 	return name, nil
 }
@@ -375,7 +381,7 @@ func (p *zoneParser) oneName(kind string, words []word) (string, error) {
 	}
 	for label := range strings.SplitSeq(strings.TrimSuffix(text, "."), ".") {
 		if len(label) == 0 || len(label) > maxLabel || len(text) > maxName+1 {
-			return "", fmt.Errorf("%q is no name: labels are 1 to %d bytes, all of it %d", text, maxLabel, maxName)
+			return "", fmt.Errorf("%.300q is no name: labels are 1 to %d bytes, all of it %d", text, maxLabel, maxName)
 		}
 	}
 	return text, nil
@@ -389,7 +395,7 @@ func (p *zoneParser) absolute(w word) (string, error) {
 	case w.text == "":
 		return "", errors.New("a name is empty")
 	case w.escaped && strings.ContainsRune(w.text, '.'):
-		return "", fmt.Errorf("%q is a name with dots and a backslash, which are not read together", w.text)
+		return "", fmt.Errorf("%.300q is a name with dots and a backslash, which are not read together", w.text)
 	case strings.HasSuffix(w.text, "."):
 		return w.text, nil
 	case p.origin == "":
