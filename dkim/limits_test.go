@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/gomilter/gomilter/dns"
 	"github.com/gomilter/gomilter/message"
 )
 
@@ -214,6 +215,48 @@ func TestVerifyEndsWhatItStarts(t *testing.T) {
 			t.Errorf("%+v, error %v", c, err)
 		}
 	})
+}
+
+// What breaks in the goroutine of a look-up costs a signature, not the program.
+func TestResolverPanics(t *testing.T) {
+	two := forge(t, strings.Replace(someTags, "s=rsa", "s=gone", 1), someHeader, someBody)
+	field, _, _ := strings.Cut(two, "From: Ann")
+	msg := field + forge(t, someTags, someHeader, someBody)
+	got := verify(t, &Verifier{Resolver: panicking{Resolver: keys(), at: "gone._domainkey.example.com."}}, msg)
+	if len(got) != 2 || got[0].Value != TempError || !strings.Contains(got[0].Why, "could not be looked up: the resolver panics: cable cut") || got[1].Value != Pass {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A panicking resolver panics at one name.
+type panicking struct {
+	dns.Resolver
+	at string
+}
+
+func (r panicking) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if name == r.at {
+		panic("cable cut")
+	}
+	return r.Resolver.LookupTXT(ctx, name)
+}
+
+// A panic while the body is read is the caller's, and leaves no goroutine behind.
+func TestReadingPanics(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	m := message.Parse([]byte(forge(t, someTags, someHeader, someBody)))
+	var came bool
+	z := &zone{wait: true}
+	func() {
+		defer func() { came = recover() == "disk gone" }()
+		(&Verifier{Resolver: z}).Verify(t.Context(), m.Header, readFunc(func([]byte) (int, error) { panic("disk gone") }))
+	}()
+	if !came {
+		t.Error("the panic got lost")
+	}
+	if len(z.asked) != 1 { // a race, were it not waited for
+		t.Errorf("asked %q", z.asked)
+	}
 }
 
 type readFunc func(p []byte) (int, error)

@@ -176,20 +176,21 @@ type lookup struct {
 
 // verify decides what the signatures come to.
 func (v *Verifier) verify(ctx context.Context, h message.Header, body io.Reader, sigs []*signature) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	var (
 		asked   sync.WaitGroup
 		lookups []*lookup
 		canons  []*bodyCanon
 	)
+	defer asked.Wait() // where reading the body panics, too
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	for _, s := range sigs {
 		name := s.keyName()
 		if i := slices.IndexFunc(lookups, func(l *lookup) bool { return l.name == name }); i >= 0 {
 			s.key = lookups[i]
 		} else {
 			l := &lookup{name: name}
-			asked.Go(func() { l.texts, l.err = v.resolver().LookupTXT(ctx, l.name) })
+			asked.Go(func() { l.ask(ctx, v.resolver()) })
 			s.key, lookups = l, append(lookups, l)
 		}
 		canons = s.hashBody(canons)
@@ -279,6 +280,17 @@ func (w bodyWriter) Write(p []byte) (n int, err error) {
 
 // A lateError is why a context ended.
 type lateError struct{ error }
+
+// ask asks for the key.
+func (l *lookup) ask(ctx context.Context, r dns.Resolver) {
+	defer func() {
+		// Nobody above this recovers in its goroutine: the program would end.
+		if p := recover(); p != nil {
+			l.err = fmt.Errorf("the resolver panics: %v", p)
+		}
+	}()
+	l.texts, l.err = r.LookupTXT(ctx, l.name)
+}
 
 // decide makes a key, or a verdict, of the answer.
 func (l *lookup) decide() {
