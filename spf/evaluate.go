@@ -46,6 +46,7 @@ type evaluation struct {
 
 	broken  string // what is wrong with the first record that cannot be read
 	trouble string // the last look-up that failed
+	useless bool   // it has an answer, which is of no use and would be tomorrow
 	cut     bool   // a look-up failed because time is out
 
 	names     []string // of the client, validated
@@ -104,6 +105,9 @@ func (e *evaluation) run() outcome {
 		o.noRecord = true
 	case TempError:
 		o.problem = e.trouble
+		if e.useless && !e.cut {
+			o.value = PermError
+		}
 	case PermError:
 		o.problem = e.why(err)
 	default:

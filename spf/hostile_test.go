@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gomilter/gomilter/dns"
 )
 
 func repeat(n int, format string) string {
@@ -247,6 +249,45 @@ func TestLimits(t *testing.T) {
 		c := Checker{Resolver: z, MaxExplanation: tt.max}
 		if got := c.Check(t.Context(), Query{ours, "a@" + tt.domain, ""}, MailFrom); len(got.Explanation) != tt.want || got.Value != Fail {
 			t.Errorf("%s: explanation of %d octets, want %d", tt.domain, len(got.Explanation), tt.want)
+		}
+	}
+}
+
+// Answers that are there and of no use stay so: mail that waits for others waits in vain.
+func TestAnswersOfNoUse(t *testing.T) {
+	z, err := dns.ParseZone("z", strings.NewReader(`
+big.example TXT "v=spf1 +all"
+big.example TXT "`+strings.Repeat("x", 3000)+`"
+in.example TXT "v=spf1 include:big.example -all"
+mx.example TXT "v=spf1 mx -all"
+mx.example MX 10 "no host"
+a.example TXT "v=spf1 a:many.example exists:many.example -all"
+`+strings.Repeat("many.example A 192.0.2.1\n", 100)+`
+late.example TXT "v=spf1 ptr a:dead.example -all"
+1.2.0.192.in-addr.arpa PTR many.example
+dead.example TIMEOUT
+ptr.example TXT "v=spf1 ptr a:nx1.example a:nx2.example -all"
+1.2.0.192.in-addr.arpa PTR "no host"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Checker{Resolver: dns.NewCache(z, dns.CacheOptions{Answer: 2000})}
+	for _, tt := range []struct {
+		domain  string
+		want    Value
+		problem string
+	}{
+		{"big.example", PermError, "big.example: records that cannot be used: answer takes 3107 bytes, more than 2000"},
+		{"in.example", PermError, "big.example: records that cannot be used: answer takes 3107 bytes, more than 2000"},
+		{"mx.example", Fail, ""},
+		{"a.example", PermError, "addresses of many.example: answer takes 9600 bytes, more than 2000"},
+		{"late.example", TempError, "addresses of dead.example: i/o timeout"},
+		{"ptr.example", Fail, ""},
+	} {
+		got := c.Check(t.Context(), Query{IP: netip.MustParseAddr("192.0.2.1"), From: "a@" + tt.domain}, MailFrom)
+		if got.Value != tt.want || got.Problem != tt.problem {
+			t.Errorf("%s: %s %q, want %s %q", tt.domain, got.Value, got.Problem, tt.want, tt.problem)
 		}
 	}
 }

@@ -19,6 +19,7 @@ func (e *evaluation) failed(what, name string, err error) error {
 	if dns.IsNotFound(err) {
 		return errNotFound
 	}
+	e.useless = errors.Is(err, dns.ErrAnswer)
 	if e.ctx.Err() != nil {
 		e.cut = true
 		err = e.ctx.Err()
@@ -46,16 +47,18 @@ func (e *evaluation) LookupTXT(_ context.Context, name string) ([]string, error)
 		r.domain, t.next = e.target(t), r
 	}
 	var records []string
+	var err error
 	if t == nil && e.given != "" {
 		records = []string{e.given}
 	} else {
-		var err error
-		if records, err = e.lookupRecords(r.domain); err != nil && !(e.lax && t != nil && dns.IsNotFound(err)) {
-			return nil, err
-		}
+		records, err = e.lookupRecords(r.domain)
 	}
 	var broken string
 	switch {
+	case errors.Is(err, dns.ErrAnswer): // there may be a record in it
+		broken = "records that cannot be used: " + shown(dnsText(err))
+	case err != nil && !(e.lax && t != nil && dns.IsNotFound(err)):
+		return nil, err
 	case len(records) == 0 && e.lax && t != nil:
 		return []string{version}, nil // an include of nothing matches nothing
 	case len(records) == 0:
@@ -79,7 +82,8 @@ func (e *evaluation) LookupTXT(_ context.Context, name string) ([]string, error)
 	return []string{version + " \x00"}, nil // no term that the library knows
 }
 
-// lookupRecords returns the SPF records of a domain.
+// lookupRecords returns the SPF records of a domain. The error is one of failed, or wraps
+// [dns.ErrAnswer].
 func (e *evaluation) lookupRecords(domain string) ([]string, error) {
 	if domain == "" {
 		return nil, errNotFound
@@ -88,7 +92,10 @@ func (e *evaluation) lookupRecords(domain string) ([]string, error) {
 		return nil, e.failed("TXT", domain, err)
 	}
 	txts, err := e.resolver.LookupTXT(e.ctx, domain)
-	if err != nil {
+	switch {
+	case errors.Is(err, dns.ErrAnswer):
+		return nil, err
+	case err != nil:
 		return nil, e.failed("TXT", domain, err)
 	}
 	var records []string
@@ -155,6 +162,8 @@ func (e *evaluation) LookupMX(_ context.Context, name string) ([]*net.MX, error)
 		hosts = slices.DeleteFunc(slices.Clone(hosts), isAliasHost)
 	}
 	switch {
+	case errors.Is(err, dns.ErrAnswer) && len(hosts) == 0: // none of them is a host
+		return nil, errNotFound
 	case err != nil && len(hosts) == 0: // else some are invalid, the others are not
 		return nil, e.failed("MX", name, err)
 	case len(hosts) <= e.limits.mx:
@@ -182,7 +191,10 @@ func (e *evaluation) lookupAddr() ([]string, error) {
 		return nil, e.failed("PTR", e.ip.String(), err)
 	}
 	names, err := e.resolver.LookupAddr(e.ctx, e.ip.String())
-	if err != nil && len(names) == 0 {
+	switch {
+	case len(names) == 0 && errors.Is(err, dns.ErrAnswer):
+		return nil, err
+	case err != nil && len(names) == 0:
 		return nil, e.failed("PTR", e.ip.String(), err)
 	}
 	return names[:min(len(names), e.limits.ptr)], nil
