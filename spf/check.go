@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ func (c *Checker) Check(ctx context.Context, q Query, id Identity) Result {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
-	q.IP = q.IP.Unmap().WithZone("")
+	q.IP = clientIP(q)
 	if id == MailFrom && q.IP.IsValid() {
 		if r := c.forwarder(ctx, q); r.Value == Pass {
 			return r
@@ -152,6 +153,10 @@ func (c *Checker) evaluate(ctx context.Context, s subject, given string, lax boo
 	}
 	return o
 }
+
+// clientIP returns the address that is checked: an IPv4 address in IPv6 is that, and the name of
+// an interface is no part of one.
+func clientIP(q Query) netip.Addr { return q.IP.Unmap().WithZone("") }
 
 // limit returns a limit: that of the Checker unless it is 0; a negative one admits nothing.
 func limit(of, otherwise int) int { return max(cmp.Or(of, otherwise), 0) }

@@ -32,14 +32,14 @@ func (r Result) ReceivedSPF(receiver string, q Query) ReceivedSPF {
 		comment = receiver + ": " + comment
 	}
 	return ReceivedSPF{
-		Value: r.Value, Comment: comment, ClientIP: q.IP, From: q.From, Helo: q.Helo,
+		Value: r.Value, Comment: comment, ClientIP: clientIP(q), From: q.From, Helo: q.Helo,
 		Receiver: receiver, Problem: r.Problem, Mechanism: r.Mechanism, Identity: r.Identity,
 	}
 }
 
 // Reason returns what a result says, in a few words of printable ASCII.
 func (r Result) Reason(q Query) string {
-	domain, ip := shown(r.Domain), q.IP.String()
+	domain, ip := shown(r.Domain), clientIP(q).String()
 	whose := domain
 	switch r.Source {
 	case Local:

@@ -58,6 +58,22 @@ func TestReasons(t *testing.T) {
 	}
 }
 
+// The field tells the address that was checked, in a form that can be read back.
+func TestAddressInReceivedSPF(t *testing.T) {
+	for in, want := range map[string]string{
+		"::ffff:192.0.2.1": "192.0.2.1",
+		"fe80::1%eth0":     "fe80::1",
+		"2001:db8::1":      "2001:db8::1",
+	} {
+		q := Query{IP: netip.MustParseAddr(in), From: "a@example.com"}
+		r := Result{Value: Pass, Identity: MailFrom, Domain: "example.com"}
+		f, err := ParseReceivedSPF(r.ReceivedSPF("mx.here.example", q).String())
+		if err != nil || f.ClientIP.String() != want || f.Comment != "mx.here.example: example.com lets "+want+" send" {
+			t.Errorf("%s: %v %q, %v", in, f.ClientIP, f.Comment, err)
+		}
+	}
+}
+
 func TestParseReceivedSPF(t *testing.T) {
 	for _, tt := range []struct {
 		name, in string
