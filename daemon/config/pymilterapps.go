@@ -120,6 +120,8 @@ func (m *importer) umask(network string) {
 	switch {
 	case err != nil || mask > 0o777:
 		m.leave("milter", "umask", "%q is no number with the digits 0 to 7", value)
+	case mask == 0o777:
+		m.leave("milter", "umask", "nobody could write to the socket")
 	case network == "unix":
 		m.printf("mode = \"%04o\" # umask\n", 0o777&^fs.FileMode(mask))
 	}

@@ -368,3 +368,16 @@ func TestImportedExceptions(t *testing.T) {
 		}
 	}
 }
+
+// Signatures are seen whatever is logged of the header: log_headers turned them off (D-07, DKIM-10).
+func TestLoggedFieldsAreVerified(t *testing.T) {
+	const rule = "[[listener]]\nsocket = 'inet:8891@127.0.0.1'\nchain = ['headers', 'auth']\n[filter.auth]\nmethods = ['dkim']\n" +
+		"[[filter.headers.rule]]\nfields = ['DKIM-Signature', 'Subject', 'From', 'Received']\nmatch = 'present'\naction = 'note'\n"
+	x := playAccess(t, parse(t, rule), "", miltertest.Mail{Text: "Received: \r\nDKIM-Signature: v=1; a=rsa-sha256; d=example.com; s=s; h=from; bh=eA==; b=eA==\r\nFrom: a@example.com\r\nSubject: x\r\n\r\nx\r\n"}, "192.0.2.25")
+	if len(x.Edits) != 1 || !strings.Contains(x.Edits[0].Value, "dkim=neutral") || strings.Contains(x.Edits[0].Value, "dkim=none") {
+		t.Errorf("what is written of the signature: %+v\n%s", x.Edits, x)
+	}
+	if !strings.Contains(x.String(), "DKIM-Signature") {
+		t.Errorf("the field was not noted:\n%s", x)
+	}
+}
