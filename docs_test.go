@@ -481,6 +481,7 @@ var pymilterRows = []struct {
 	{"API", 35}, {"OO", 35}, {"TEST", 17}, {"SAMP", 11}, {"PKG", 14},
 	{"MIME", 29}, {"MT", 30}, {"UTIL", 20}, {"DYN", 33}, {"ATT", 7}, {"HDR", 12},
 	{"CFG", 12}, {"CONF", 73}, {"LOG", 20},
+	{"DNS", 10}, {"POL", 12}, {"SPFM", 16}, {"SPF", 14}, {"DKIM", 13}, {"HELO", 7}, {"FROM", 28},
 }
 
 func TestPymilterRows(t *testing.T) {
