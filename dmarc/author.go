@@ -3,6 +3,8 @@ package dmarc
 import (
 	"errors"
 	"fmt"
+	"io"
+	"mime"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -34,7 +36,7 @@ type FromLimits struct {
 // quoted strings elsewhere, encoded words and the text before the angle brackets name no author, whatever
 // they look like.
 //
-// QUIRK: taken are square brackets, and "@" within encoded words, in the name before angle brackets, and in
+// QUIRK: taken are square brackets, or "@" within encoded words, in the name before angle brackets, and in
 // place of the name an address without quotes, if it has the same domain.
 //
 // RFC 9989 section 5.3.1 counts domains, not addresses: [Authors] is for those who want to
@@ -115,6 +117,10 @@ type fromParser struct {
 	addresses int
 	group     bool // there is a group
 	inGroup   bool
+
+	// Of the name before an address: there are square brackets outside of quotes, and an "@" in quotes
+	// or in an encoded word.
+	bracket, at bool
 }
 
 func (p *fromParser) errorf(at int, format string, args ...any) error {
@@ -173,6 +179,7 @@ func (p *fromParser) mailbox() (groupBegins bool, err error) {
 	words := 0      // of the phrase
 	local := true   // what was read may be a local part
 	dotted := false // the last thing read is a dot
+	p.bracket, p.at = false, false
 	for {
 		before := p.i
 		if err := p.skip(); err != nil {
@@ -193,6 +200,10 @@ func (p *fromParser) mailbox() (groupBegins bool, err error) {
 			p.i++
 			return true, nil
 		case c == '<':
+			// Some readers end the name at a bracket, and take what is quoted for an address.
+			if p.bracket && p.at {
+				return false, p.errorf(at, "a name with '@' and square brackets")
+			}
 			d, err := p.angle()
 			if err != nil {
 				return false, err
@@ -336,17 +347,20 @@ func (p *fromParser) add(domain string) error {
 func (p *fromParser) word() (plain bool, err error) {
 	at := p.i
 	if p.peek() == '"' {
-		return true, p.quoted()
+		err = p.quoted()
+		p.at = p.at || strings.Contains(p.s[at:p.i], "@")
+		return true, err
 	}
 	if n := encodedWord(p.s[p.i:]); n > 0 {
 		p.i += n
+		p.at = p.at || hidesAt(p.s[at:p.i])
 		return false, nil
 	}
 	plain = true
 	for p.i < len(p.s) {
 		c := p.s[p.i]
 		if c == '[' || c == ']' {
-			plain = false
+			plain, p.bracket = false, true
 		} else if !isAtext(c) {
 			break
 		}
@@ -383,6 +397,19 @@ func encodedWord(s string) int {
 		}
 	}
 	return 0
+}
+
+// hidesAt reports whether an encoded word stands for text with an "@", or for what cannot be told.
+func hidesAt(word string) bool {
+	d := mime.WordDecoder{CharsetReader: func(charset string, r io.Reader) (io.Reader, error) {
+		// UTF-8 does not come here, and UTF-7 does by several names. Others keep ASCII as it is.
+		if strings.HasPrefix(charset, "u") || strings.Contains(charset, "utf") {
+			return nil, errors.ErrUnsupported
+		}
+		return r, nil
+	}}
+	text, err := d.Decode(word)
+	return err != nil || strings.Contains(text, "@")
 }
 
 // isAtext reports whether a byte may be in an atom (RFC 5322 section 3.2.3, RFC 6532 section 3.2).
