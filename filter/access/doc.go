@@ -20,8 +20,10 @@
 //
 //   - dkim-RESULT, for the domains of signatures. Where some pass, only these count: a broken signature makes
 //     no message worse that a good one vouches for. Where none does, those of the author's domain count, or else
-//     all; without any it is dkim-none, for the author's domain. Failures of keys that are being tested (t=y)
-//     do not count. WHITELIST for any domain, a key without one, is for signatures of the author's
+//     all; without any it is dkim-none, for the author's domain. Where those of others count, keys that name the
+//     author's domain, or one above it, are looked up as well by what its own came to, or dkim-none: a signature that
+//     anybody can add lets no domain off that is to sign its mail. Failures of keys that are being tested (t=y) do not
+//     count. WHITELIST for any domain, a key without one, is for signatures of the author's
 //     domain only; everybody can sign.
 //   - dmarc-RESULT, for the author's domain; of a failure dmarc-fail-none, dmarc-fail-quarantine and
 //     dmarc-fail-reject, by what the domain asks for, and behind each of them dmarc-fail.

@@ -135,7 +135,10 @@ func remedy(domain, host string) string {
 
 func tellDKIM(v policy.Verdict, r dkim.Result) *milter.Refusal {
 	domain := name(r.Domain, "an unknown domain")
-	key := "the key " + clean(r.Selector, maxQuote) + "._domainkey." + domain
+	key := "its DKIM key"
+	if r.Selector != "" && r.Domain != "" {
+		key = "the key " + clean(r.Selector, maxQuote) + "._domainkey." + domain
+	}
 	switch r.Value {
 	case dkim.Pass:
 		return reply(v, "7.1", fmt.Sprintf("Mail signed by %s is not accepted here", domain), locally)
@@ -143,7 +146,7 @@ func tellDKIM(v policy.Verdict, r dkim.Result) *milter.Refusal {
 		return reply(v, "7.20", fmt.Sprintf("DKIM temperror: DNS does not tell %s now", key),
 			fmt.Sprintf("If this goes on, the admin of %s should look at its name servers", domain))
 	case dkim.Policy:
-		return reply(v, "7.21", fmt.Sprintf("DKIM policy: the signature of %s is right, and not accepted here%s", domain, because(r.Why)),
+		return reply(v, "7.21", fmt.Sprintf("DKIM policy: the signature of %s is not accepted here%s", domain, because(r.Why)),
 			fmt.Sprintf("The admin of %s should sign the whole of messages with a key that is strong enough (RFC 8301)", domain))
 	default:
 		return reply(v, "7.20", fmt.Sprintf("DKIM %s: the signature of %s is not valid%s", r.Value, domain, because(r.Why)),
@@ -154,6 +157,12 @@ func tellDKIM(v policy.Verdict, r dkim.Result) *milter.Refusal {
 func tellUnsigned(v policy.Verdict, author string) *milter.Refusal {
 	domain := name(author, "its author's domain")
 	return reply(v, "7.20", "DKIM none: this message has no DKIM signature", fmt.Sprintf("The admin of %s should have its mail signed (RFC 6376)", domain))
+}
+
+func tellUnmatched(v policy.Verdict, author string) *milter.Refusal {
+	domain := name(author, "its author's domain")
+	return reply(v, "7.22", fmt.Sprintf("DKIM none: this message is signed, but not by its author's domain %s", domain),
+		fmt.Sprintf("The admin of %s should have its mail signed by its own domain (RFC 6376)", domain))
 }
 
 func tellDMARC(v policy.Verdict, r dmarc.Result) *milter.Refusal {

@@ -40,6 +40,8 @@ func every(spfDomain, helo, signer, from, user, theirs string, f func(what strin
 			tell("dkim-"+string(x), tellDKIM(v, dkim.Result{Value: x, Domain: signer, Selector: "s1", Why: theirs}))
 		}
 		tell("dkim-none", tellUnsigned(v, from))
+		tell("dkim-none beside signatures of others", tellUnmatched(v, from))
+		tell("dkim-neutral of nobody", tellDKIM(v, dkim.Result{Value: dkim.Neutral, Why: theirs}))
 		for _, x := range []dmarc.Value{dmarc.Pass, dmarc.Fail, dmarc.None, dmarc.PermError, dmarc.TempError} {
 			tell("dmarc-"+string(x), tellDMARC(v, dmarc.Result{Value: x, From: from, Why: theirs}))
 		}

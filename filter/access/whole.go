@@ -16,6 +16,7 @@ type whole struct {
 	*access
 	t       *filter.Transaction
 	signed  []dkim.Result // that count
+	hidden  []dkim.Result // of the author's domain, that do not count beside others that pass
 	checked bool          // signatures were verified
 	dmarc   dmarc.Result
 	judged  bool   // DMARC was
@@ -36,7 +37,8 @@ func (a *access) newWhole(t *filter.Transaction) *whole {
 	}
 	checked, ok := filter.Told[dkim.Checked](t)
 	w.checked = ok
-	if w.signed = counting(checked.Signatures, w.aligned); len(w.signed) > 0 && w.signed[0].Value == dkim.Pass {
+	w.signed, w.hidden = counting(checked.Signatures, w.aligned)
+	if len(w.signed) > 0 && w.signed[0].Value == dkim.Pass {
 		sender := senderDomain(t)
 		for _, s := range w.signed {
 			if w.aligned(s.Domain) || sender != "" && s.Domain == sender {
@@ -49,8 +51,8 @@ func (a *access) newWhole(t *filter.Transaction) *whole {
 }
 
 // counting returns the signatures that are judged, those of the author's domain first: where some pass, these;
-// else those of the author's domain, or all.
-func counting(all []dkim.Result, aligned func(string) bool) []dkim.Result {
+// else those of the author's domain, or all. hidden are those of the author's domain beside others that pass.
+func counting(all []dkim.Result, aligned func(string) bool) (count, hidden []dkim.Result) {
 	var pass, own, others []dkim.Result
 	for _, authors := range []bool{true, false} {
 		for _, s := range all {
@@ -67,12 +69,14 @@ func counting(all []dkim.Result, aligned func(string) bool) []dkim.Result {
 		}
 	}
 	switch {
+	case pass != nil && !aligned(pass[0].Domain):
+		return pass, own
 	case pass != nil:
-		return pass
+		return pass, nil
 	case own != nil:
-		return own
+		return own, nil
 	}
-	return others
+	return others, nil
 }
 
 // aligned reports whether a signature's domain is the author's, as relaxed alignment has it. Where the organizational domain
@@ -138,7 +142,31 @@ func (w *whole) lookDKIM(rcpt string) (best finding, found bool) {
 		best = best.over(finding{v, func(v policy.Verdict) *milter.Refusal { return tellDKIM(v, s) }})
 		found = true
 	}
+	for _, f := range w.lookAuthor(rcpt) {
+		best, found = best.over(f), true
+	}
 	return best, found
+}
+
+// lookAuthor returns what the map says of the author's domain by name where signatures of others count in place of
+// its own: everybody can add one, and a domain that is to sign its mail is not let off by that. There is a signature
+// that counts.
+func (w *whole) lookAuthor(rcpt string) (found []finding) {
+	if w.author == "" || w.aligned(w.signed[0].Domain) {
+		return nil
+	}
+	for _, s := range w.hidden {
+		if v, ok := w.Map.Lookup(s.Domain, rcpt, policy.PrefixOf(policy.DKIM, string(s.Value))); ok && namesDomain(v.Key) {
+			found = append(found, finding{v, func(v policy.Verdict) *milter.Refusal { return tellDKIM(v, s) }})
+		}
+	}
+	if len(w.hidden) > 0 {
+		return found
+	}
+	if v, ok := w.Map.Lookup(w.author, rcpt, policy.PrefixOf(policy.DKIM, string(dkim.None))); ok && namesDomain(v.Key) {
+		found = append(found, finding{v, func(v policy.Verdict) *milter.Refusal { return tellUnmatched(v, w.author) }})
+	}
+	return found
 }
 
 // namesDomain reports whether a key is for some domains, and not for any.
