@@ -109,7 +109,7 @@ func (a *access) checkHelo(t *filter.Transaction) *milter.Refusal {
 // numeric says why a HELO name is an address that it should not be; "" where it is none. Nothing can be
 // said against a literal where the client's address is not known.
 func numeric(helo string, client netip.Addr) string {
-	if _, err := netip.ParseAddr(helo); err == nil {
+	if _, err := netip.ParseAddr(strings.TrimSuffix(helo, ".")); err == nil {
 		return "is an address without brackets"
 	}
 	if !strings.HasPrefix(helo, "[") {
