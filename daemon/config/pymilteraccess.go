@@ -19,7 +19,6 @@ type accessFile struct {
 	path    string // "" where the configuration names none that can be named here
 	syntax  policy.Syntax
 	entries []policy.Entry
-	others  int         // entries that are not for us
 	says    *policy.Map // what entries say
 	read    bool
 	whole   bool // the file can be named as it stands
@@ -57,7 +56,7 @@ func (m *importer) accessFile() (a accessFile) {
 		a.whole = false
 		found = m.mendAccess(file, data, a.syntax, err)
 	}
-	a.entries, a.others = found.Entries, found.Others
+	a.entries = found.Entries
 	m.judgeAccess(&a)
 	return a
 }
@@ -136,25 +135,20 @@ func (m *importer) judgeAccess(a *accessFile) {
 	var asked []string // that the sender is asked
 	var bans, whitelists bool
 	good := a.entries[:0:0]
-	seen := make(map[string]policy.Action)
-	for _, e := range a.entries {
-		key := strings.ToLower(strings.Replace(e.Key, "!", ":", 1))
-		before, twice := seen[key]
+	twice := contradictions(a.entries)
+	for i, e := range a.entries {
 		one, err := policy.New(policy.Table{Name: "x", Entries: []policy.Entry{e}})
 		if err == nil {
 			_, err = access.New("x", access.Options{Map: one})
 		}
-		switch {
-		case twice && before != e.Action:
-			m.leave("spf", "access_file", "%s:%d: %s stands there before, as %v", a.path, e.Line, e.Key, before)
-			a.whole = false
-			continue
-		case err != nil:
-			m.leave("spf", "access_file", "%s:%d: %s", a.path, e.Line, reason(err, access.ErrOptions))
+		if why := twice[i]; why != nil || err != nil {
+			if why == nil {
+				why = err
+			}
+			m.leave("spf", "access_file", "%s:%d: %s", a.path, e.Line, reason(errors.New(reason(why, policy.ErrEntry)), access.ErrOptions))
 			a.whole = false
 			continue
 		}
-		seen[key] = e.Action
 		switch e.Action.Word {
 		case policy.CBV, policy.DSN:
 			asked = append(asked, fmt.Sprintf("%s %v", e.Key, e.Action.Word))
@@ -198,6 +192,21 @@ func refusesNeutral(e policy.Entry) bool {
 	return p == policy.PrefixOf(policy.SPF, "neutral") && (e.Action.Word.Refuses() || e.Action.Word == policy.Discard || e.Action.Word == policy.Quarantine)
 }
 
+// contradictions returns why entries cannot stand beside those before them, by their index.
+func contradictions(entries []policy.Entry) map[int]error {
+	_, err := policy.New(policy.Table{Entries: entries})
+	if err == nil {
+		return nil
+	}
+	why := make(map[int]error)
+	for _, e := range unjoin(err) {
+		if x, ok := errors.AsType[*policy.EntryError](e); ok {
+			why[x.Index] = x.Err
+		}
+	}
+	return why
+}
+
 // A policyRule is a rule of a filter of kind access.
 type policyRule struct {
 	comment, name string
@@ -215,8 +224,8 @@ func (a *accessFile) silent(keys ...string) []string {
 	})
 }
 
-// keysOf returns the keys of a result for domains.
-func (m *importer) keysOf(prefix string, domains []string) (keys []string) {
+// policyKeys returns the keys of a result for domains.
+func policyKeys(prefix string, domains []string) (keys []string) {
 	for _, d := range domains {
 		keys = append(keys, prefix+":"+d)
 	}

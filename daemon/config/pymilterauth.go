@@ -103,11 +103,11 @@ func (m *importer) bmsAccess() {
 	}
 	rules = append(rules, m.spfLists(&a)...)
 	if len(internal) > 0 {
-		rules = append(rules, policyRule{"internal_domains: strangers who call themselves one of ours.", "talking to myself", m.keysOf("spf-none", internal), "REJECT"})
+		rules = append(rules, policyRule{"internal_domains: strangers who call themselves one of ours.", "talking to myself", policyKeys("spf-none", internal), "REJECT"})
 	}
 	if len(internal) > 0 && whole {
 		rules = append(rules,
-			policyRule{"internal_domains: users send from these, or without a domain.", "own domains", a.silent(append(m.keysOf("smtp-auth", internal), "smtp-auth:localhost.localdomain")...), "OK"},
+			policyRule{"internal_domains: users send from these, or without a domain.", "own domains", a.silent(append(policyKeys("smtp-auth", internal), "smtp-auth:localhost.localdomain")...), "OK"},
 			policyRule{"", "domains of others", a.silent("smtp-auth"), "REJECT"})
 	}
 	m.writeAccess(&a, rules)
@@ -123,7 +123,7 @@ func isNewToBMS(e policy.Entry) bool {
 func (m *importer) spfLists(a *accessFile) []policyRule {
 	accept := m.domains("spf", "accept_softfail")
 	neutral := m.domains("spf", "reject_neutral")
-	refused := m.keysOf("spf-neutral", neutral)
+	refused := policyKeys("spf-neutral", neutral)
 	for _, d := range neutral {
 		if !slices.Contains(accept, d) {
 			refused = append(refused, "spf-softfail:"+d)
@@ -136,11 +136,11 @@ func (m *importer) spfLists(a *accessFile) []policyRule {
 	if m.yes("spf", "reject_noptr", false) {
 		m.leave("spf", "reject_noptr", "policies do not see yet whether a host has a name in DNS; a rule with the key spf-none would refuse all mail without an SPF record")
 	}
-	accepted := a.silent(m.keysOf("spf-softfail", accept)...)
+	accepted := a.silent(policyKeys("spf-softfail", accept)...)
 	return []policyRule{
 		{"reject_neutral; bms forgot it for neutral itself.", "reject_neutral", a.silent(refused...), "REJECT"},
 		{"accept_softfail", "accept_softfail", accepted, "OK"},
-		{"accept_fail", "accept_fail", a.silent(m.keysOf("spf-fail", fail)...), "OK"},
+		{"accept_fail", "accept_fail", a.silent(policyKeys("spf-fail", fail)...), "OK"},
 	}
 }
 
