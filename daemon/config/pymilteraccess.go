@@ -20,8 +20,8 @@ type accessFile struct {
 	syntax  policy.Syntax
 	entries []policy.Entry
 	says    *policy.Map // what entries say
-	read    bool
-	whole   bool // the file can be named as it stands
+	read    bool        // it can be used, as it stands or written out
+	whole   bool        // the file can be named as it stands
 }
 
 // accessFile reads the access file, as far as it can.
@@ -181,7 +181,17 @@ func (m *importer) judgeAccess(a *accessFile) {
 		m.leave("spf", "access_file", "%s has no SPF-, HELO-, DKIM- or SMTP-Auth- keys", a.path)
 		return
 	}
-	if !a.whole {
+	size := 0
+	for _, e := range good {
+		size += len(e.Key) + len("  \"\",\n")
+	}
+	switch {
+	case a.whole:
+	case size > maxFile/4:
+		m.leave("spf", "access_file", "%s is too long to be written out; it stands behind #, and what it says is not in force: take the # away when these lines are mended", a.path)
+		*a = accessFile{path: a.path, syntax: a.syntax}
+		a.says, _ = policy.New() // as where it cannot be read
+	default:
 		m.leave("spf", "access_file", "what %s says is written out below; changes to the file are not seen any more", a.path)
 	}
 }
@@ -273,7 +283,7 @@ func (m *importer) writeAccess(a *accessFile, rules []policyRule) {
 	switch {
 	case a.path == "":
 	case !a.read:
-		m.printf("\n# access_file, which could not be read.\n#[[filter.access.map]]\n#file = %s\n#syntax = %s\n", quote(a.path), quote(a.syntax.String()))
+		m.printf("\n# access_file, which cannot be used as it is.\n#[[filter.access.map]]\n#file = %s\n#syntax = %s\n", quote(a.path), quote(a.syntax.String()))
 	case len(a.entries) == 0:
 	case a.whole:
 		m.printf("\n# access_file; keys of others in it are left alone. Rules above go before it for the same key.\n[[filter.access.map]]\n")

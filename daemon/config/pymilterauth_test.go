@@ -257,6 +257,18 @@ func TestImportedAccessFileOfAnotherKind(t *testing.T) {
 	}
 }
 
+// One that is too long to be written out stays where it is, and its policies are not looked for in it.
+func TestImportedAccessFileThatIsLong(t *testing.T) {
+	file := write(t, "access", "spf-fail CBV\n"+strings.Repeat("spf-none:"+strings.Repeat("long.", 30)+"example OK\n", 10_000))
+	c, text, left := imported(t, "pymilter.cfg", "[spf]\naccess_file="+file)
+	if o := c.filter("access").Options.(*Access); len(o.Maps) > 0 || !strings.Contains(text, "\n#file = "+quote(file)+"\n") || !strings.Contains(text, `keys = ["spf-fail", "spf-permerror"]`) || len(text) > 100_000 {
+		t.Errorf("%d maps, %d bytes:\n%.5000s", len(o.Maps), len(text), text)
+	}
+	if last := left[len(left)-1]; !strings.Contains(last, "is too long to be written out") {
+		t.Errorf("the last that is left is %q", last)
+	}
+}
+
 const importedZone = `
 fail.example TXT "v=spf1 -all"
 soft.example TXT "v=spf1 ~all"
