@@ -15,7 +15,7 @@
 // without Senders and Users signs for its domain, and with Subdomains for those below
 // it that have no nearer rule. Rules with Senders or Users sign what these say, whatever else
 // does. All rules that are for a message sign it: two rules with an RSA and an
-// Ed25519 key make two signatures.
+// Ed25519 key make two signatures, two that name one key make one.
 //
 // # What is signed
 //

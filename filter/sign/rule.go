@@ -3,6 +3,7 @@ package sign
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gomilter/gomilter/address"
@@ -35,6 +36,7 @@ type Rule struct {
 type rule struct {
 	Rule
 	domain, selector string
+	at               string // where in DNS the key is, in lower case
 	senders          []sender
 }
 
@@ -59,6 +61,7 @@ func (r Rule) compile() (*rule, error) {
 	if c.domain, err = address.ASCIIDomain(r.Domain); err != nil {
 		return nil, fmt.Errorf("domain %q: %w", r.Domain, err)
 	}
+	c.at = strings.ToLower(c.selector + "._domainkey." + c.domain)
 	if r.Senders != nil && len(r.Senders) == 0 || r.Users != nil && len(r.Users) == 0 {
 		return nil, errors.New("a list of senders or users is empty, and nobody's mail is signed")
 	}
@@ -146,7 +149,8 @@ func (r *rule) nearness(domain string) int {
 	return 0
 }
 
-// pick returns the rules that are for mail of senders, handed in by a user, in their order.
+// pick returns the rules that are for mail of senders, handed in by a user, in their order; of
+// those of one key the first.
 func (s *signer) pick(user string, senders []address.Path) []*rule {
 	nearest := make([]int, len(senders))
 	for i, p := range senders {
@@ -158,7 +162,7 @@ func (s *signer) pick(user string, senders []address.Path) []*rule {
 	}
 	var list []*rule
 	for _, r := range s.rules {
-		if r.isFor(user, senders, nearest) {
+		if r.isFor(user, senders, nearest) && !slices.ContainsFunc(list, func(o *rule) bool { return o.at == r.at }) {
 			list = append(list, r)
 		}
 	}

@@ -106,11 +106,10 @@ func New(name string, o Options) (*filter.Filter, error) {
 			bad("rule %d: %w", i+1, err)
 			continue
 		}
-		at := c.selector + "._domainkey." + c.domain
-		if n := seen[at]; n > 0 && o.Rules[n-1].Key.Record() != r.Key.Record() {
-			bad("rule %d: rule %d has another key at %s", i+1, n, at)
+		if n := seen[c.at]; n > 0 && o.Rules[n-1].Key.Record() != r.Key.Record() {
+			bad("rule %d: rule %d has another key at %s", i+1, n, c.at)
 		}
-		seen[at] = i + 1
+		seen[c.at] = i + 1
 		s.rules = append(s.rules, c)
 	}
 	if err := errors.Join(errs...); err != nil {
