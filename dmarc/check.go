@@ -86,7 +86,7 @@ func identifiers(spf string, dkim []string) []identifier {
 func (a *asker) aligned(ctx context.Context, p *Policies, ids []identifier) (found []identifier, doubt string) {
 	top := p.Org
 	if p.orgErr != nil && !a.PublicSuffix {
-		top = p.Org[strings.LastIndexByte(p.Org, '.')+1:]
+		top = p.Domain[strings.LastIndexByte(p.Domain, '.')+1:]
 	}
 	var near []identifier // those that can have that organizational domain, by their names
 	for _, id := range ids {

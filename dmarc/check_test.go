@@ -93,20 +93,21 @@ func TestCheck(t *testing.T) {
 		want      Result // without Why
 		why       string
 	}{
+		{"a record of its own below an organization, which is not asked for", "signing.example.com", "", []string{"signing.example.com"}, Result{Value: Pass, From: "signing.example.com", Policy: NoPolicy, PolicyDomain: "signing.example.com", DKIM: true, AlignedDomain: "signing.example.com"}, ""},
 		{"no record", "none.test", "none.test", nil, Result{Value: None, From: "none.test", Org: "none.test"}, "no policy record for none.test"},
 		{"no author", "", "example.com", nil, Result{Value: PermError}, "no domain name"},
 		{"author's domain is no name", "a..b", "", nil, Result{Value: PermError}, "no domain name"},
 
 		// RFC 9989 appendix B.1.
-		{"B.1.1 SPF in strict alignment", "example.com", "example.com", nil, Result{Value: Pass, From: "example.com", Org: "example.com", Policy: WantReject, PolicyDomain: "example.com", SPF: true, AlignedDomain: "example.com"}, "SPF passed"},
+		{"B.1.1 SPF in strict alignment", "example.com", "example.com", nil, Result{Value: Pass, From: "example.com", Policy: WantReject, PolicyDomain: "example.com", SPF: true, AlignedDomain: "example.com"}, "SPF passed"},
 		{"B.1.1 SPF in relaxed alignment", "example.com", "child.example.com", nil, Result{Value: Pass, From: "example.com", Org: "example.com", Policy: WantReject, PolicyDomain: "example.com", SPF: true, AlignedDomain: "child.example.com"}, "SPF passed"},
 		{"B.1.1 SPF not aligned", "www.example.com", "example.net", nil, Result{Value: Fail, From: "www.example.com", Org: "example.com", Policy: WantQuarantine, PolicyDomain: "example.com"}, "not aligned with www.example.com: SPF for example.net"},
-		{"B.1.2 DKIM in strict alignment", "example.com", "", []string{"example.com"}, Result{Value: Pass, From: "example.com", Org: "example.com", Policy: WantReject, PolicyDomain: "example.com", DKIM: true, AlignedDomain: "example.com"}, "DKIM passed"},
+		{"B.1.2 DKIM in strict alignment", "example.com", "", []string{"example.com"}, Result{Value: Pass, From: "example.com", Policy: WantReject, PolicyDomain: "example.com", DKIM: true, AlignedDomain: "example.com"}, "DKIM passed"},
 		{"B.1.2 DKIM in relaxed alignment", "www.example.com", "", []string{"example.com"}, Result{Value: Pass, From: "www.example.com", Org: "example.com", Policy: WantQuarantine, PolicyDomain: "example.com", DKIM: true, AlignedDomain: "example.com"}, "DKIM passed"},
 		{"B.1.2 DKIM not aligned", "www.example.com", "", []string{"example.net"}, Result{Value: Fail, From: "www.example.com", Org: "example.com", Policy: WantQuarantine, PolicyDomain: "example.com"}, "DKIM for example.net"},
 
 		// Appendix B.4.
-		{"B.4.1 simple", "example.com", "example.com", []string{"signing.example.com"}, Result{Value: Pass, From: "example.com", Org: "example.com", Policy: WantReject, PolicyDomain: "example.com", SPF: true, AlignedDomain: "example.com"}, ""},
+		{"B.4.1 simple", "example.com", "example.com", []string{"signing.example.com"}, Result{Value: Pass, From: "example.com", Policy: WantReject, PolicyDomain: "example.com", SPF: true, AlignedDomain: "example.com"}, ""},
 		{"B.4.1 simple, DKIM alone", "example.com", "", []string{"signing.example.com"}, Result{Value: Pass, From: "example.com", Org: "example.com", Policy: WantReject, PolicyDomain: "example.com", DKIM: true, AlignedDomain: "signing.example.com"}, ""},
 		{"B.4.2 deep", "a.b.c.d.e.f.g.h.i.j.k.example.com", "example.com", []string{"signing.example.com"}, Result{Value: Pass, From: "a.b.c.d.e.f.g.h.i.j.k.example.com", Org: "example.com", Policy: WantQuarantine, PolicyDomain: "example.com", SPF: true, DKIM: true, AlignedDomain: "example.com"}, ""},
 		{"B.4.3 PSD, SPF aligned", "giant.bank.example", "mail.giant.bank.example", []string{"mail.mega.bank.example"}, Result{Value: Pass, From: "giant.bank.example", Org: "giant.bank.example", Policy: WantReject, PolicyDomain: "giant.bank.example", SPF: true, AlignedDomain: "mail.giant.bank.example"}, ""},
@@ -121,29 +122,29 @@ func TestCheck(t *testing.T) {
 
 		{"subdomain that does not exist", "gone.example.com", "", nil, Result{Value: Fail, From: "gone.example.com", Org: "example.com", Policy: WantReject, PolicyDomain: "example.com"}, "gone.example.com does not exist; neither"},
 		{"strict, SPF below", "strict.example", "a.strict.example", []string{"a.strict.example"}, Result{Value: Fail, From: "strict.example", Org: "strict.example", Policy: WantReject, PolicyDomain: "strict.example"}, "SPF and DKIM for a.strict.example"},
-		{"strict, the same", "strict.example", "", []string{"evil.example", "strict.example"}, Result{Value: Pass, From: "strict.example", Org: "strict.example", Policy: WantReject, PolicyDomain: "strict.example", DKIM: true, AlignedDomain: "strict.example"}, ""},
+		{"strict, the same", "strict.example", "", []string{"evil.example", "strict.example"}, Result{Value: Pass, From: "strict.example", Policy: WantReject, PolicyDomain: "strict.example", DKIM: true, AlignedDomain: "strict.example"}, ""},
 		{"strict for DKIM only", "strictdkim.example", "a.strictdkim.example", []string{"a.strictdkim.example"}, Result{Value: Pass, From: "strictdkim.example", Org: "strictdkim.example", Policy: WantReject, PolicyDomain: "strictdkim.example", SPF: true, AlignedDomain: "a.strictdkim.example"}, ""},
 		{"strict for DKIM only, DKIM", "strictdkim.example", "", []string{"a.strictdkim.example"}, Result{Value: Fail, From: "strictdkim.example", Org: "strictdkim.example", Policy: WantReject, PolicyDomain: "strictdkim.example"}, ""},
 		{"testing: reject becomes quarantine", "testing.example", "", nil, Result{Value: Fail, From: "testing.example", Org: "testing.example", Policy: WantQuarantine, PolicyDomain: "testing.example", Testing: true}, ""},
 		{"testing: quarantine becomes none", "a.testing.example", "", nil, Result{Value: Fail, From: "a.testing.example", Org: "testing.example", Policy: NoPolicy, PolicyDomain: "testing.example", Testing: true}, ""},
 		{"testing: none stays", "b.testing.example", "", nil, Result{Value: Fail, From: "b.testing.example", Org: "testing.example", Policy: NoPolicy, PolicyDomain: "testing.example", Testing: true}, ""},
-		{"case and U-labels", "EXAMPLE.com.", "", []string{"Example.COM"}, Result{Value: Pass, From: "example.com", Org: "example.com", Policy: WantReject, PolicyDomain: "example.com", DKIM: true, AlignedDomain: "example.com"}, ""},
+		{"case and U-labels", "EXAMPLE.com.", "", []string{"Example.COM"}, Result{Value: Pass, From: "example.com", Policy: WantReject, PolicyDomain: "example.com", DKIM: true, AlignedDomain: "example.com"}, ""},
 		{"a name that only ends alike", "example.com", "notexample.com", nil, Result{Value: Fail, From: "example.com", Org: "example.com", Policy: WantReject, PolicyDomain: "example.com"}, ""},
 
 		{"two records are none", "two.example", "two.example", nil, Result{Value: None, From: "two.example", Org: "two.example"}, "2 policy records"},
 		{"other text beside the record", "other.example", "", nil, Result{Value: Fail, From: "other.example", Org: "other.example", Policy: WantReject, PolicyDomain: "other.example"}, ""},
 		{"no p with rua is none", "nopolicy.example", "", nil, Result{Value: Fail, From: "nopolicy.example", Org: "nopolicy.example", Policy: NoPolicy, PolicyDomain: "nopolicy.example"}, "counts as p=none: no p="},
-		{"no p without rua", "nothing.example", "nothing.example", nil, Result{Value: PermError, From: "nothing.example", Org: "nothing.example", PolicyDomain: "nothing.example"}, "no valid policy"},
+		{"no p without rua", "nothing.example", "nothing.example", nil, Result{Value: PermError, From: "nothing.example", PolicyDomain: "nothing.example"}, "no valid policy"},
 		{"bad sp with rua is none", "badsp.example", "", nil, Result{Value: Fail, From: "badsp.example", Org: "badsp.example", Policy: NoPolicy, PolicyDomain: "badsp.example"}, "counts as p=none"},
 		{"bad sp without rua", "badsp2.example", "", nil, Result{Value: PermError, From: "badsp2.example", Org: "badsp2.example", PolicyDomain: "badsp2.example"}, "sp="},
 
-		{"no answer for the author", "slow.example", "slow.example", nil, Result{Value: TempError, From: "slow.example", Org: "slow.example"}, "_dmarc.slow.example: lookup"},
-		{"no answer above the author", "a.slow.example", "", nil, Result{Value: TempError, From: "a.slow.example", Org: "a.slow.example"}, "_dmarc.slow.example: lookup"},
-		{"no answer above, the same domain passed", "own.slow.example", "own.slow.example", nil, Result{Value: Pass, From: "own.slow.example", Org: "own.slow.example", Policy: WantReject, PolicyDomain: "own.slow.example", SPF: true, AlignedDomain: "own.slow.example"}, ""},
-		{"no answer above, another may be aligned", "own.slow.example", "x.slow.example", nil, Result{Value: TempError, From: "own.slow.example", Org: "own.slow.example", PolicyDomain: "own.slow.example"}, "organizational domain of own.slow.example"},
-		{"no answer above, none can be aligned", "own.slow.example", "example.com", nil, Result{Value: Fail, From: "own.slow.example", Org: "own.slow.example", Policy: WantReject, PolicyDomain: "own.slow.example"}, ""},
+		{"no answer for the author", "slow.example", "slow.example", nil, Result{Value: TempError, From: "slow.example"}, "_dmarc.slow.example: lookup"},
+		{"no answer above the author", "a.slow.example", "", nil, Result{Value: TempError, From: "a.slow.example"}, "_dmarc.slow.example: lookup"},
+		{"no answer above, the same domain passed", "own.slow.example", "own.slow.example", nil, Result{Value: Pass, From: "own.slow.example", Policy: WantReject, PolicyDomain: "own.slow.example", SPF: true, AlignedDomain: "own.slow.example"}, ""},
+		{"no answer above, another may be aligned", "own.slow.example", "x.slow.example", nil, Result{Value: TempError, From: "own.slow.example", PolicyDomain: "own.slow.example"}, "organizational domain of own.slow.example"},
+		{"no answer above, none can be aligned", "own.slow.example", "example.com", nil, Result{Value: Fail, From: "own.slow.example", Policy: WantReject, PolicyDomain: "own.slow.example"}, ""},
 		{"no answer from a top-level domain", "a.org.slowtop", "", []string{"b.org.slowtop"}, Result{Value: Pass, From: "a.org.slowtop", Org: "org.slowtop", Policy: WantReject, PolicyDomain: "org.slowtop", DKIM: true, AlignedDomain: "b.org.slowtop"}, ""},
-		{"no answer from a top-level domain with none right below", "a.deep.slowtop", "", []string{"b.deep.slowtop"}, Result{Value: TempError, From: "a.deep.slowtop", Org: "a.deep.slowtop", PolicyDomain: "a.deep.slowtop"}, "_dmarc.slowtop"},
+		{"no answer from a top-level domain with none right below", "a.deep.slowtop", "", []string{"b.deep.slowtop"}, Result{Value: TempError, From: "a.deep.slowtop", PolicyDomain: "a.deep.slowtop"}, "_dmarc.slowtop"},
 		{"no answer for what passed", "slowid.example", "", []string{"sub.slowid.example"}, Result{Value: TempError, From: "slowid.example", Org: "slowid.example", PolicyDomain: "slowid.example"}, "sub.slowid.example is not known"},
 		{"no answer for what passed, another is aligned", "slowid.example", "b.slowid.example", []string{"sub.slowid.example"}, Result{Value: Pass, From: "slowid.example", Org: "slowid.example", Policy: WantReject, PolicyDomain: "slowid.example", SPF: true, AlignedDomain: "b.slowid.example"}, ""},
 		{"no answer whether the author exists", "x.slownp.example", "", nil, Result{Value: TempError, From: "x.slownp.example", Org: "slownp.example", PolicyDomain: "slownp.example"}, "exists is not known"},

@@ -35,7 +35,7 @@ const (
 type Result struct {
 	Value         Value
 	From          string // domain of the author, lower case, A-labels; "" where there is no single one
-	Org           string // its organizational domain
+	Org           string // its organizational domain; "" where the author's own domain passed, so that it does not matter, or where DNS did not answer
 	Policy        Policy // what applies to From: p, sp or np, lowered one step by t=y (of mail that passes never np); "" without a record
 	PolicyDomain  string // where the record is
 	Testing       bool   // t=y

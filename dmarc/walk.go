@@ -52,7 +52,7 @@ type Step struct {
 // A Policies is what applies to a domain, and how it was found.
 type Policies struct {
 	Domain string // as it was asked for, lower case, A-labels
-	Org    string // the organizational domain
+	Org    string // the organizational domain; "" where it was not looked for, or not found out
 	Walk   []Step // from the domain upwards; it ends early at psd=y or psd=n
 
 	// Of the record that applies; Record is nil where none does.
@@ -67,7 +67,7 @@ type Policies struct {
 	Value   Value  // TempError, PermError or None where mail cannot be judged; else ""
 	Why     string // for people
 
-	orgErr error // why Org may be another
+	orgErr error // why Org is not known, or the record there
 }
 
 // Lookup finds the policy that applies to mail of an author's domain (RFC 9989 sections 4.10.1 and
@@ -199,7 +199,7 @@ func org(domain string, walk []Step) (string, error) {
 			// QUIRK: right below a top-level domain stands an organization, whether or not that says
 			// psd=y. Trouble with its servers is no reason to hold up the mail of all.
 		case s.Err != nil:
-			return domain, fmt.Errorf("%s: %w", s.Name, s.Err)
+			return "", fmt.Errorf("%s: %w", s.Name, s.Err)
 		case s.Record == nil:
 		case s.Record.PSD == NotPSD:
 			return s.Domain, nil
@@ -246,6 +246,9 @@ func (a *asker) lookup(ctx context.Context, domain string, whole bool) Policies 
 	switch {
 	case own.Err != nil:
 		p.Walk = []Step{own}
+		if !a.PublicSuffix {
+			p.Org = ""
+		}
 		p.Value, p.Why = TempError, fmt.Sprintf("%s: %v", own.Name, own.Err)
 		return p
 	case a.PublicSuffix:
@@ -258,6 +261,9 @@ func (a *asker) lookup(ctx context.Context, domain string, whole bool) Policies 
 		}
 	case own.Record != nil && !whole:
 		p.Walk = []Step{own}
+		if own.Record.PSD == PSDUnknown {
+			p.Org = "" // or one above
+		}
 		p.take(own)
 		return p
 	default:
