@@ -359,7 +359,12 @@ func foldKey(key string) (folded string, p Prefix, err error) {
 	if err != nil {
 		return "", "", fmt.Errorf("%w: %s: %w", ErrKey, short(key), err)
 	}
-	if local != "" {
+	switch id := p.Identity(); {
+	case local != "" && id != SPF && id != SMTPAuth:
+		return "", "", fmt.Errorf("%w: %s has an address, and %s is of domains", ErrKey, short(key), id)
+	case dot != "" && d[0] == '[':
+		return "", "", fmt.Errorf("%w: %s: nothing is below an address", ErrKey, short(key))
+	case local != "":
 		local = string(appendLower(nil, local)) + "@"
 	}
 	return string(p) + ":" + dot + local + strings.ToLower(d), p, nil
