@@ -118,6 +118,12 @@ func Parse(name string, data []byte, s Syntax, l Limits) (File, error) {
 		case !ours:
 			f.Others++
 			continue
+		case !utf8.ValidString(line):
+			bad(at, fmt.Errorf("%w: it is no UTF-8", ErrFile))
+			continue
+		case strings.IndexByte(line, 0) >= 0:
+			bad(at, fmt.Errorf("%w: it holds a NUL", ErrFile))
+			continue
 		}
 		e := Entry{Key: key, Line: at}
 		if _, _, err := foldKey(key); err != nil {
@@ -148,10 +154,6 @@ func lines(data []byte, s Syntax, most int, bad func(int, error)) func(func(int,
 			case at == 0:
 			case long:
 				bad(at, fmt.Errorf("%w: it has more than %d bytes", ErrFile, most))
-			case !utf8.ValidString(line):
-				bad(at, fmt.Errorf("%w: it is no UTF-8", ErrFile))
-			case strings.IndexByte(line, 0) >= 0:
-				bad(at, fmt.Errorf("%w: it holds a NUL", ErrFile))
 			default:
 				return yield(at, line)
 			}
@@ -165,6 +167,9 @@ func lines(data []byte, s Syntax, most int, bad func(int, error)) func(func(int,
 			switch continues := len(raw) > 0 && (raw[0] == ' ' || raw[0] == '\t'); {
 			case len(text) == 0 || text[0] == '#' && (s == Postfix || !continues):
 			case continues && s != Postfix:
+				if !flush() {
+					return
+				}
 				bad(number, fmt.Errorf("%w: it begins with a blank, which continues a line in files of Postfix only", ErrFile))
 			case continues && begin == 0:
 				bad(number, fmt.Errorf("%w: it begins with a blank, and there is no line to continue", ErrFile))
@@ -193,6 +198,9 @@ func cutLine(line string, s Syntax) (key, value string, err error) {
 			return "", "", fmt.Errorf("%w: a quote does not end", ErrFile)
 		}
 		key, value = line[1:1+end], line[1+end+1:]
+		if value != "" && value[0] != ' ' && value[0] != '\t' { // postmap passes over such a line
+			return "", "", fmt.Errorf("%w: no blank stands behind the quoted key", ErrFile)
+		}
 	} else {
 		key, value = cutWord(line)
 	}

@@ -29,6 +29,7 @@ func TestParse(t *testing.T) {
 			entries{{"spf-fail", Action{Word: Reject, Code: 550, Text: "use the server of your provider"}, 1}, {"spf-none", Action{Word: OK}, 6}}, 0},
 		{"a comment behind blanks", "spf-fail\n  # REJECT\n  OK\n", Postfix, entries{{"spf-fail", Action{Word: OK}, 1}}, 0},
 		{"a key in quotes", `"spf-fail:john doe@example.com" OK`, Postfix, entries{{"spf-fail:john doe@example.com", Action{Word: OK}, 1}}, 0},
+		{"texts of others in another charset", "From:x.example ERROR:5.7.1:550 ung\xfcltig\nspf-fail OK\n", Sendmail, entries{{"spf-fail", Action{Word: OK}, 2}}, 1},
 		{"nothing", "\n# nothing\n", Postfix, nil, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -59,6 +60,8 @@ func TestParseTellsEveryWrongLine(t *testing.T) {
 		{"a line of Sendmail's that begins with a blank", "spf-fail OK\n more\n", Sendmail, Limits{}, ErrFile, []string{"f:2: "}},
 		{"nothing to continue", "# x\n more\n", Postfix, Limits{}, ErrFile, []string{"f:2: "}},
 		{"a quote that does not end", `"spf-fail OK`, Postfix, Limits{}, ErrFile, []string{"f:1: "}},
+		{"no blank behind a quoted key", `"spf-fail"OK`, Postfix, Limits{}, ErrFile, []string{"f:1: policy: file is not right: no blank"}},
+		{"errors come in the order of their lines", "spf-fail WHAT\n more\nspf-none WHAT\n", Sendmail, Limits{}, ErrWord, []string{"f:1: ", "f:2: ", "f:3: "}},
 		{"no UTF-8", "spf-fail OK\nspf-none REJECT \xff\n", Sendmail, Limits{}, ErrFile, []string{"f:2: "}},
 		{"a NUL", "spf-fail OK\x00\n", Sendmail, Limits{}, ErrFile, []string{"f:1: "}},
 		{"a file that is too large", strings.Repeat("#", 11), Sendmail, Limits{Bytes: 10}, ErrFile, []string{"f: policy: file is not right: it has more than 10 bytes"}},
