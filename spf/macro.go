@@ -104,8 +104,12 @@ func endsInMacro(s string) bool {
 
 var errLong = errors.New("too long when its macros are expanded")
 
+// maxMacros is how many bytes all the letters in a macro-string may stand for, before parts of them
+// are cut off: a record of thousands of %{h1-} takes time and memory for nothing.
+const maxMacros = 32 << 10
+
 // expandMacros returns what a macro-string that was checked stands for; value returns
-// that of a letter. The error is errLong, for more than limit bytes.
+// that of a letter. The error is errLong, for more than limit bytes, or maxMacros.
 func expandMacros(s string, text bool, limit int, value func(letter byte) string) (string, error) {
 	if strings.IndexByte(s, '%') < 0 {
 		if len(s) > limit {
@@ -114,6 +118,7 @@ func expandMacros(s string, text bool, limit int, value func(letter byte) string
 		return s, nil
 	}
 	var b strings.Builder
+	letters := 0
 	for s != "" {
 		m, rest, err := nextMacro(s, text)
 		if err != nil {
@@ -121,7 +126,11 @@ func expandMacros(s string, text bool, limit int, value func(letter byte) string
 		}
 		s = rest
 		if m.letter != 0 {
-			m.text = m.transform(value(m.letter))
+			v := value(m.letter)
+			if letters += len(v); letters > maxMacros {
+				return "", errLong
+			}
+			m.text = m.transform(v)
 		}
 		if b.Len()+len(m.text) > limit {
 			return "", errLong

@@ -60,6 +60,20 @@ func TestMacros(t *testing.T) {
 	}
 }
 
+// Macros of which nothing is left take time all the same.
+func TestMacrosThatStandForNothing(t *testing.T) {
+	for n, want := range map[int]error{maxMacros / 1024: nil, maxMacros/1024 + 1: errLong, 2600: errLong} {
+		asked := 0
+		got, err := expandMacros(strings.Repeat("%{h1-}", n)+"a.example", false, maxExpansion, func(byte) string {
+			asked++
+			return strings.Repeat("-", 1024)
+		})
+		if err != want || err == nil && got != "a.example" || asked > maxMacros/1024+1 {
+			t.Errorf("%d: %q %v, want %v; %d were expanded", n, got, err, want, asked)
+		}
+	}
+}
+
 func TestAskable(t *testing.T) {
 	long := strings.Repeat("a", 63)
 	for _, tt := range []struct{ in, want string }{
