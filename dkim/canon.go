@@ -3,6 +3,7 @@ package dkim
 import (
 	"bytes"
 	"hash"
+	"slices"
 
 	"github.com/gomilter/gomilter/message"
 )
@@ -81,19 +82,21 @@ func appendUnfolded(dst, b []byte) []byte {
 }
 
 // A bodyCanon brings a body that is written to it into the form that is signed (RFC 6376
-// sections 3.4.3 and 3.4.4) and hashes it, once for each length that is asked for. It keeps
+// sections 3.4.3 and 3.4.4) and hashes it, once for all lengths that are asked for. It keeps
 // no more of the body than a small buffer, whatever stands in it.
 //
 // Only CRLF ends a line. CR and LF alone are bytes like any others.
 type bodyCanon struct {
 	relaxed bool
-	sums    []*bodySum
+	hash    hash.Hash
+	sums    []*bodySum // by their limits, that of all last
 
 	lines   int  // CRLFs that are counted if anything follows
 	blank   bool // relaxed: so is a blank
 	cr      bool // the last byte was a CR, of which the next one tells what it is
 	content bool // something was hashed
 	size    int64
+	summed  int // sums that are there
 
 	buf [4096]byte
 	n   int
@@ -102,8 +105,20 @@ type bodyCanon struct {
 // A bodySum is the hash of the first limit bytes of a body, or of all where limit is negative.
 type bodySum struct {
 	limit int64
-	hash  hash.Hash
 	sum   []byte // once the body is at its end
+}
+
+// sumOf returns the hash of the first limit bytes, which is there once the body is at its end.
+// It is asked for before anything is written.
+func (c *bodyCanon) sumOf(limit int64) *bodySum {
+	i := 0
+	for i < len(c.sums) && c.sums[i].limit >= 0 && (limit < 0 || c.sums[i].limit < limit) {
+		i++
+	}
+	if i == len(c.sums) || c.sums[i].limit != limit {
+		c.sums = slices.Insert(c.sums, i, &bodySum{limit: limit})
+	}
+	return c.sums[i]
 }
 
 var manyCRLF = bytes.Repeat([]byte("\r\n"), 256)
@@ -229,13 +244,18 @@ func (c *bodyCanon) flush() {
 
 // sum hashes p.
 func (c *bodyCanon) sum(p []byte) {
-	for _, s := range c.sums {
-		part := p
-		if s.limit >= 0 {
-			part = p[:min(int64(len(p)), max(0, s.limit-c.size))]
+	for c.summed < len(c.sums) {
+		s := c.sums[c.summed]
+		if s.limit < 0 || s.limit > c.size+int64(len(p)) {
+			break
 		}
-		s.hash.Write(part)
+		n := s.limit - c.size
+		c.hash.Write(p[:n])
+		s.sum = c.hash.Sum(nil)
+		c.size, p = s.limit, p[n:]
+		c.summed++
 	}
+	c.hash.Write(p)
 	c.size += int64(len(p))
 }
 
@@ -256,7 +276,7 @@ func (c *bodyCanon) close() {
 		c.put('\n')
 	}
 	c.flush()
-	for _, s := range c.sums {
-		s.sum = s.hash.Sum(nil)
+	for _, s := range c.sums[c.summed:] {
+		s.sum = c.hash.Sum(nil)
 	}
 }

@@ -1,6 +1,8 @@
 package dkim
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"regexp"
 	"strings"
 	"testing"
@@ -64,6 +66,40 @@ func TestBodyCanonicalizationByTheBook(t *testing.T) {
 		for _, c := range []Canon{Simple, Relaxed} {
 			if got, want := canonBody(c, body, cuts...), bodyByTheBook(c, body); got != want {
 				t.Fatalf("%s body of %q in pieces of %v = %q, want %q", c, body, cuts, got, want)
+			}
+		}
+	})
+}
+
+// However many lengths are asked for, in whatever order, each has the hash of so many bytes.
+func TestSumsOfLengths(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		body := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"\r\n", "\r", " ", "a", "bc", strings.Repeat("word ", 900), strings.Repeat("\r\n", 300)}), 0, 12).Draw(t, "body"), "")
+		limits := rapid.SliceOfN(rapid.SampledFrom([]int64{-1, 0, 1, 2, 5, 4095, 4096, 4097, never}), 1, 9).Draw(t, "limits")
+		cuts := rapid.SliceOfN(rapid.IntRange(0, 5000), 0, 5).Draw(t, "cuts")
+		for _, c := range []Canon{Simple, Relaxed} {
+			b := &bodyCanon{relaxed: c == Relaxed, hash: sha256.New()}
+			var sums []*bodySum
+			for _, l := range limits {
+				sums = append(sums, b.sumOf(l))
+			}
+			rest := body
+			for _, n := range cuts {
+				n = min(n, len(rest))
+				b.Write([]byte(rest[:n]))
+				rest = rest[n:]
+			}
+			b.Write([]byte(rest))
+			b.close()
+			whole := bodyByTheBook(c, body)
+			for i, l := range limits {
+				part := whole
+				if l >= 0 {
+					part = whole[:min(l, int64(len(whole)))]
+				}
+				if want := sha256.Sum256([]byte(part)); !bytes.Equal(sums[i].sum, want[:]) || sums[i] != b.sumOf(l) {
+					t.Fatalf("%s body of %d bytes, limits %v: the sum of %d is not that of its first bytes", c, len(whole), limits, l)
+				}
 			}
 		}
 	})

@@ -164,7 +164,7 @@ func Sign(ctx context.Context, h message.Header, body io.Reader, how []Signature
 			return nil, err
 		}
 		if c := how[i].body(); bodies[c] == nil {
-			bodies[c] = &bodyCanon{relaxed: c == Relaxed, sums: []*bodySum{{limit: -1, hash: sha256.New()}}}
+			bodies[c] = &bodyCanon{relaxed: c == Relaxed, hash: sha256.New(), sums: []*bodySum{{limit: -1}}}
 			to = append(to, bodies[c])
 		}
 	}

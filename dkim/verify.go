@@ -228,15 +228,10 @@ func (s *signature) hashBody(canons []*bodyCanon) []*bodyCanon {
 	relaxed := s.body == Relaxed
 	i := slices.IndexFunc(canons, func(c *bodyCanon) bool { return c.relaxed == relaxed })
 	if i < 0 {
-		i, canons = len(canons), append(canons, &bodyCanon{relaxed: relaxed})
+		i, canons = len(canons), append(canons, &bodyCanon{relaxed: relaxed, hash: sha256.New()})
 	}
 	s.canon = canons[i]
-	j := slices.IndexFunc(s.canon.sums, func(b *bodySum) bool { return b.limit == s.length })
-	if j < 0 {
-		j = len(s.canon.sums)
-		s.canon.sums = append(s.canon.sums, &bodySum{limit: s.length, hash: sha256.New()})
-	}
-	s.sum = s.canon.sums[j]
+	s.sum = s.canon.sumOf(s.length)
 	return canons
 }
 
