@@ -62,6 +62,7 @@ type Daemon struct {
 	fatal chan error // of a service that ended by itself
 
 	earlier    earlier
+	resolvers  resolvers
 	lostBefore atomic.Uint64 // lines of logs that are closed
 	logs       sync.WaitGroup
 
@@ -72,8 +73,7 @@ type Daemon struct {
 
 	mu      sync.Mutex // of what follows, never held for long
 	now     *setup
-	asking  []*config.Config // each with a resolver of its own
-	refused error            // why the last change of the configuration was refused, nil if it was not
+	refused error // why the last change of the configuration was refused, nil if it was not
 }
 
 // Start opens the sockets of a configuration, gives up root, and serves until
@@ -201,9 +201,7 @@ func (d *Daemon) Wait() error {
 	now.http.stop() // until here they tell that it stops
 	now.control.stop()
 	d.retirings.Wait()
-	for _, c := range d.asking {
-		c.CloseResolver()
-	}
+	d.resolvers.close()
 	d.log.Info("stopped")
 	d.logs.Wait()
 	return errors.Join(err, d.out.Load().Close())

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/foxcpp/go-mockdns"
 
+	"github.com/gomilter/gomilter/daemon"
 	"github.com/gomilter/gomilter/mta"
 )
 
@@ -50,7 +52,7 @@ func TestNamesAreRememberedOverReloads(t *testing.T) {
 			t.Errorf("the message comes to %v with the results %q", res.Verdict, f.Value())
 		}
 	}
-	queries := func() string {
+	metric := func(name string) string {
 		t.Helper()
 		resp, err := http.Get("http://" + web + "/metrics")
 		if err != nil {
@@ -61,12 +63,12 @@ func TestNamesAreRememberedOverReloads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return regexp.MustCompile(`(?m)^gomilter_dns_queries_total (\d+)$`).FindStringSubmatch(string(b))[1]
+		return regexp.MustCompile(`(?m)^gomilter_dns_` + name + ` (\d+)$`).FindStringSubmatch(string(b))[1]
 	}
 	check := func(what, want string) {
 		t.Helper()
 		send()
-		if got := queries(); got != want {
+		if got := metric("queries_total"); got != want {
 			t.Errorf("%s servers were asked %s questions, want %s", what, got, want)
 		}
 	}
@@ -83,4 +85,11 @@ func TestNamesAreRememberedOverReloads(t *testing.T) {
 	check("after a reload", "1")
 	reload(conf(server(), ""))
 	check("when another server is named", "2")
+	r.configure("log = { to = \"DIR/none/log\" }\n" + conf(first, ""))
+	if _, err := r.Reload(); err == nil || errors.Is(err, daemon.ErrConfig) {
+		t.Fatalf("a log that cannot be opened: error %v", err)
+	}
+	if got := metric("entries"); got != "1" {
+		t.Errorf("after a configuration that was refused %s answers are remembered, want 1", got)
+	}
 }

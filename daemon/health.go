@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/gomilter/gomilter/daemon/metrics"
-	"github.com/gomilter/gomilter/dns"
 	"github.com/gomilter/gomilter/filter"
 	"github.com/gomilter/gomilter/quarantine"
 )
@@ -170,27 +169,11 @@ func (d *Daemon) newMetrics() *metrics.Metrics {
 			}
 			return quarantine.Usage{}
 		},
-		DNS:        d.asked,
+		DNS:        d.resolvers.stats,
 		LogLost:    d.logLost,
 		LogWaiting: func() int { return d.out.Load().Waiting() },
 		Ready:      []func(context.Context) error{d.ready},
 	})
-}
-
-// asked returns what was asked about names since the start.
-func (d *Daemon) asked() (sum dns.CacheStats) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, c := range d.asking {
-		s := c.DNSStats()
-		sum.Hits += s.Hits
-		sum.Misses += s.Misses
-		sum.Asked += s.Asked
-		sum.Errors += s.Errors
-		sum.Dropped += s.Dropped
-		sum.Entries = s.Entries // of the last
-	}
-	return sum
 }
 
 // setup returns the one in force.

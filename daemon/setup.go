@@ -27,6 +27,7 @@ type setup struct {
 
 	places    []*place
 	byKey     map[string]*place // by socketKey
+	resolves  bool              // names with a resolver of its own
 	originals *quarantine.Store
 	marks     *release.Marks
 	control   *web // nil for none
@@ -177,11 +178,7 @@ func (d *Daemon) complete(s, old *setup) error {
 	if err := s.openControl(old); err != nil {
 		return err
 	}
-	if old == nil || !s.config.TakeResolver(old.config) {
-		d.mu.Lock()
-		d.asking = append(d.asking, s.config)
-		d.mu.Unlock()
-	}
+	s.resolves = old == nil || !s.config.TakeResolver(old.config)
 	for _, p := range s.places {
 		l := p.listener
 		chain, err := l.NewChain(config.Env{Originals: s.originals, Resolver: d.o.Resolver, Log: d.log, Explain: d.explain(l.Name)})
@@ -229,6 +226,9 @@ func (d *Daemon) commit(next *setup) {
 	d.mu.Lock()
 	d.now = next
 	d.mu.Unlock()
+	if next.resolves {
+		d.resolvers.add(next.config)
+	}
 	d.lists.watch(next.watched())
 	chains := make(map[string][]string)
 	for _, p := range next.places {
