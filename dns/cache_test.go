@@ -264,7 +264,10 @@ func TestCacheKeepsNoErrorOfACaller(t *testing.T) {
 		c := NewCache(f, CacheOptions{})
 		defer c.Close()
 		ctx, cancel := context.WithCancel(t.Context())
-		go cancel()
+		go func() {
+			synctest.Wait() // until it is asked
+			cancel()
+		}()
 		if _, err := c.LookupTXT(ctx, "x"); !errors.Is(err, context.Canceled) || !IsTemporary(err) {
 			t.Errorf("error is %v", err)
 		}
