@@ -183,6 +183,8 @@ func (o *Auth) warn(b *build) {
 		b.warn("dmarc", "dmarc is not among the methods: none of this is done")
 	} else if acts && (!has(auth.SPF) || !has(auth.DKIM)) {
 		b.warn("dmarc", "mail that passes by a method that is not among the methods fails, and this is done to it")
+	} else if acts && !slices.Contains(o.DKIM.Class, filter.External) {
+		b.warn("dkim.class", "without external, mail from outside that passes by its signature fails DMARC, and what [filter.%s.dmarc] says is done to it", b.filter.Name)
 	}
 	if stage := b.config.Timeouts.FiltersStage; o.MailTime >= stage {
 		b.warn("mail_time", "the time of the chain, filters_stage = %q, ends before", formatDuration(stage))

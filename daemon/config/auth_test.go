@@ -40,6 +40,7 @@ func TestAuthProblems(t *testing.T) {
 		{"DMARC of nothing", "[filter.auth]\nmethods = ['dmarc']", "warning: c.toml:5:1: filter.auth.methods: dmarc goes by spf and dkim"},
 		{"an action without DMARC", "[filter.auth]\nmethods = ['spf']\ndmarc.action = 'published'", "warning: c.toml:6:1: filter.auth.dmarc: dmarc is not among the methods"},
 		{"an action without DKIM", "[filter.auth]\nmethods = ['spf', 'dmarc']\ndmarc.action = 'published'", "warning: c.toml:6:1: filter.auth.dmarc: mail that passes by a method"},
+		{"an action without signatures of strangers", "[filter.auth]\ndkim.class = ['trusted-relay']\ndmarc.action = 'published'", "warning: c.toml:5:6: filter.auth.dkim.class: without external"},
 		{"more time than the chain has", "[filter.auth]\nmail_time = '7s'", "warning: c.toml:5:1: filter.auth.mail_time: the time of the chain"},
 		{"a relay that nobody is", "[filter.auth]\nbelieve = ['mx.example.net']", "warning: c.toml:5:1: filter.auth.believe: [network] names no trusted_relays"},
 		{"held before it is changed", "[filter.html]\n[filter.auth]\ndmarc.action = 'published'", "warning: c.toml:6:7: filter.auth.dmarc.action: a message that is held"},
@@ -52,6 +53,15 @@ func TestAuthProblems(t *testing.T) {
 		if got := texts(problems); !strings.Contains(got, tt.want) {
 			t.Errorf("%s: problems\n%swant %s", tt.name, got, tt.want)
 		}
+	}
+}
+
+// A name server that is none is told of once, where it stands, however many filters ask.
+func TestNameServersAreToldOfOnce(t *testing.T) {
+	_, problems := parseText(t, "[[listener]]\nsocket = 'fd://3'\nchain = ['auth', 'other']\n[filter.auth]\n[filter.other]\nkind = 'auth'\n[dns]\nservers = ['ns']\n")
+	want := "c.toml:8:12: dns.servers[1]: \"ns\" is no address of a name server; write \"192.0.2.53\" or \"[2001:db8::53]:5353\"\n"
+	if got := texts(problems); got != want {
+		t.Errorf("problems\n%swant\n%s", got, want)
 	}
 }
 

@@ -2,10 +2,7 @@ package config
 
 import (
 	"errors"
-	"net"
-	"net/netip"
 	"reflect"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,22 +80,21 @@ func (b *build) resolver() dns.Resolver {
 		return b.env.Resolver
 	}
 	cache, err := b.config.Resolver()
-	if err != nil {
+	switch {
+	case errors.Is(err, errClosed):
 		b.bad("", "%v", err)
-		return nil
+	case err != nil:
+		b.failed = true // checkDNS tells, once for all filters
+	default:
+		return cache
 	}
-	return cache
+	return nil
 }
 
 // checkDNS tells what is wrong with [dns].
 func (d *decoder) checkDNS(c *Config) {
 	for i, s := range c.DNS.Servers {
-		host, port := s, "53"
-		if h, p, err := net.SplitHostPort(s); err == nil {
-			host, port = h, p
-		}
-		n, err := strconv.ParseUint(port, 10, 16)
-		if _, badAddr := netip.ParseAddr(host); badAddr != nil || err != nil || n == 0 {
+		if _, err := dns.NewSystem(s); err != nil {
 			d.bad(d.places.of(element("dns.servers", i)), element("dns.servers", i), "%q is no address of a name server; write \"192.0.2.53\" or \"[2001:db8::53]:5353\"", s)
 		}
 	}
