@@ -38,7 +38,7 @@ const (
 // A Result is what one signature came to, and why.
 //
 // What could not be read is empty, and so is what has not the form that it should have: a
-// Domain is a domain. Identity may have any printable characters before its "@".
+// Domain is a domain. Identity may have any bytes before its "@" but control characters of ASCII.
 type Result struct {
 	Value     Value
 	Domain    string // d=, as [address.ASCIIDomain] writes it
