@@ -28,7 +28,7 @@ var signKind = filterKind{
 // Sign is the table of a filter of kind sign.
 type Sign struct {
 	By         sign.By        `toml:"by" doc:"whose domain decides which keys sign a message: from, the author's in the From field, which DMARC looks at; envelope, the sender's; user, that of the name of AUTH, such as joe@example.com"`
-	Classes    []filter.Class `toml:"classes" doc:"the classes of messages that are signed"`
+	Classes    []filter.Class `toml:"class" doc:"the classes of messages that are signed"`
 	Header     dkim.Canon     `toml:"canon_header" doc:"canonicalization of the header; simple takes every byte as it is, and where the mail server changes or does not tell of all, relaxed is taken in its place"`
 	Body       dkim.Canon     `toml:"canon_body" doc:"canonicalization of the body; relaxed lets blanks at the ends of lines come and go"`
 	Fields     []string       `toml:"fields" doc:"names of header fields that are signed where they are there; From always is"`
@@ -53,10 +53,10 @@ func (o *Sign) build(b *build) *filter.Filter {
 	options := sign.Options{By: o.By, Classes: o.Classes, Header: o.Header, Body: o.Body, Fields: o.Fields, OverSign: o.OverSign,
 		Expire: o.Expire, KeepMissing: !o.AddMissing, KeepSigned: !o.SignAgain}
 	if len(o.Classes) == 0 {
-		b.bad("classes", "it names no class, and nothing is signed")
+		b.bad("class", "it names no class, and nothing is signed")
 	}
 	if slices.Contains(o.Classes, filter.External) {
-		b.warn("classes", "mail of strangers is signed as ours")
+		b.warn("class", "mail of strangers is signed as ours")
 	}
 	if o.Expire > 0 && o.Expire < 24*time.Hour {
 		b.warn("expire", "mail that waits in a queue for a day arrives with a signature that is no longer good")

@@ -43,7 +43,7 @@ const signMinimal = "[[listener]]\nsocket = 'unix:/run/x'\nchain = ['sign']\n[fi
 
 func TestSignTable(t *testing.T) {
 	path := write(t, "c.toml", signMinimal+`by = "envelope"
-classes = ["internal"]
+class = ["internal"]
 canon_header = "simple"
 canon_body = "simple"
 fields = ["From", "Subject"]
@@ -135,7 +135,7 @@ func TestProblemsOfKeys(t *testing.T) {
 		{"subdomains of others", key + "subdomains = true\nusers = ['joe']\n", "c.toml:9: filter.sign.key[1].subdomains: it is for keys without senders and users, which say whose mail is signed by themselves\n"},
 		{"two keys in one place", key + strings.Replace(key, "ed.pem", "other.pem", 1), "c.toml:12: filter.sign.key[2].file: another key of this filter is at 2026._domainkey.example.com, too\n"},
 		{"fields", "fields = ['Subject', 'Return-Path']\n" + key, "c.toml:5: filter.sign.fields[2]: Return-Path cannot be signed: mail servers take it out of messages, or add others\n"},
-		{"strangers", "classes = ['external']\n" + key, "warning: c.toml:5: filter.sign.classes: mail of strangers is signed as ours\n"},
+		{"strangers", "class = ['external']\n" + key, "warning: c.toml:5: filter.sign.class: mail of strangers is signed as ours\n"},
 		{"a short life", "expire = '1h'\n" + key, "warning: c.toml:5: filter.sign.expire: mail that waits in a queue for a day arrives with a signature that is no longer good\n"},
 		{"canonicalization", "canon_body = 'nofws'\n" + key, "c.toml:5: filter.sign.canon_body: \"nofws\" is none of relaxed, simple\n"},
 		{"a key that there is not", key + "key = 'x'\n", "c.toml:9: filter.sign.key[1].key: there is no such key\n"},
