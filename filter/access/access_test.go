@@ -465,6 +465,17 @@ func TestExplanations(t *testing.T) {
 	}
 }
 
+// What refuses a message at its end is told there, not only that it waits.
+func TestWhatWaitedIsExplained(t *testing.T) {
+	o := access.Options{Wait: true, Map: policies(t, "spf-fail REJECT")}
+	_, x, _ := play(t, mta.Postfix, o, world{spf: found(spf.Fail), dkim: signed("pass evil.example"), dmarc: author(dmarc.Fail, "")})
+	last := x.Filters[len(x.Filters)-1]
+	want := "spf-fail (access:1): REJECT counts: DKIM does not show that the message is from its author or sender"
+	if last.Name != "access" || last.Stage != "end" || last.Why != want {
+		t.Errorf("%+v, want %q", last, want)
+	}
+}
+
 func TestOptionsThatAreNotRight(t *testing.T) {
 	for _, tt := range []struct {
 		name string

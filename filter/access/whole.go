@@ -106,9 +106,13 @@ func (w *whole) judge(rcpt string) finding {
 	}
 	var best finding
 	for _, f := range w.sender(w.t, rcpt) {
-		if w.waits(f) && acts(f.Word) && w.vouched != "" {
+		switch {
+		case !w.waits(f) || !acts(f.Word):
+		case w.vouched != "":
 			note(fmt.Sprintf("%v does not count: DKIM shows that the message is from %s", f.Verdict, show(w.vouched)))
 			continue
+		default:
+			note(fmt.Sprintf("%v counts: DKIM does not show that the message is from its author or sender", f.Verdict))
 		}
 		best = best.over(f)
 	}
