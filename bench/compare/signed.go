@@ -51,7 +51,7 @@ func newSignedMail(dir string) (*signedMail, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.header = append(message.Header{message.NewField("DKIM-Signature", fields[0], "\r\n")}, m.header...)
+	m.header = append(message.Header{message.NewField("DKIM-Signature", " "+strings.ReplaceAll(fields[0], "\r\n", "\n"), "\r\n")}, m.header...)
 
 	record, name := key.Record(), signedSelector+"._domainkey."+signedDomain
 	zone := fmt.Sprintf("%s. TXT \"%s\"\n_dmarc.%[3]s. TXT \"v=DMARC1; p=reject\"\n%[3]s. TXT \"v=spf1 ip4:%[4]s -all\"\n"+
@@ -65,10 +65,6 @@ func newSignedMail(dir string) (*signedMail, error) {
 // add adds header and body to a script.
 func (m *signedMail) add(s *script) {
 	for _, f := range m.header {
-		value := string(f.Value())
-		if s.off&wire.LeadingSpace != 0 {
-			value = " " + strings.TrimPrefix(value, " ")
-		}
-		s.add(wire.CmdHeader, "", f.Name()+"\x00"+strings.ReplaceAll(value, "\r\n", "\n")+"\x00")
+		s.add(wire.CmdHeader, "", f.Name()+"\x00"+f.Text(s.off&wire.LeadingSpace != 0)+"\x00")
 	}
 }
