@@ -68,12 +68,14 @@ type found struct {
 	reverse dns.Reverse
 
 	relay    string       // whose word is in spf and dkim, "" for nobody's
+	heard    []string     // the fields with it, as fieldText has them
 	said     dmarc.Result // by the relay
 	dkim     dkim.Checked // those of the message, and those that the relay told of
 	hashed   bool         // signatures were looked for
 	verified int          // how many of dkim they are
 	dmarc    dmarc.Result
-	judged   bool // dmarc is set
+	judged   bool     // dmarc is set
+	wrote    []string // the fields that were added, as fieldText has them
 }
 
 func (a *auth) found() *found { return &found{by: a, dns: &budget{r: a.Resolver, max: a.DNSTime}} }
@@ -170,11 +172,13 @@ func (a *auth) message(ctx context.Context, t *filter.Transaction, e *filter.Edi
 	if refusal, err := a.enforce(t, e, f); refusal != nil || err != nil {
 		return refusal, err
 	}
-	if err := a.forget(t, e); err != nil {
+	if err := a.forget(t, e, f); err != nil {
 		return nil, err
 	}
 	if err := a.write(t, e, f); err != nil {
 		return nil, err
 	}
+	earlier, _ := filter.Told[written](t)
+	filter.Tell(t, slices.Concat(earlier, f.wrote))
 	return milter.Accept, nil
 }

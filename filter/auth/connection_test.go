@@ -122,3 +122,31 @@ func TestTwoInAChain(t *testing.T) {
 	diff(t, "fields", "second.example; spf=pass (record of client.example, a) smtp.helo=client.example\n"+
 		"first.example; spf=pass (record of example.org, ip4:192.0.2.25) smtp.mailfrom=sender@example.org", results(r.send(t, miltertest.Mail{})))
 }
+
+// Nor does one take out what the other wrote, though they write in one name.
+func TestTwoInAChainInOneName(t *testing.T) {
+	first, err := auth.New("first", auth.Options{Resolver: parseZone(t), Methods: []auth.Method{auth.SPF, auth.DMARC}, ReceivedSPF: true, DMARC: auth.DMARCOptions{Action: auth.Tag}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	miltertest.Each(t, func(t *testing.T, profile mta.Profile) {
+		r := newRig(t, auth.Options{Methods: []auth.Method{auth.Helo, auth.DMARC}, ReceivedSPF: true, DMARC: auth.DMARCOptions{Action: auth.Tag}}, filter.Step{Filter: first})
+		r.profile = profile
+		res := r.send(t, miltertest.Mail{From: "<a@fail.example>", Text: forged + "X-DMARC-Warning: forged\n" + letter})
+		const failed = `reason="neither SPF nor DKIM passed" policy.dmarc=reject header.from=example.org`
+		var ours []string
+		for _, f := range strings.Split(results(res), "\n") {
+			if strings.HasPrefix(f, "mta.example;") {
+				ours = append(ours, f)
+			}
+		}
+		diff(t, "results", []string{"mta.example; spf=pass (record of client.example, a) smtp.helo=client.example; dmarc=fail " + failed,
+			"mta.example; spf=fail (record of fail.example, all) smtp.mailfrom=a@fail.example; dmarc=fail " + failed}, ours)
+		if got := res.Headers("Received-SPF"); len(got) != 2 || !strings.HasPrefix(got[0], "pass") || !strings.HasPrefix(got[1], "fail") {
+			t.Errorf("Received-SPF %q", got)
+		}
+		if got := res.Headers("X-DMARC-Warning"); len(got) != 2 {
+			t.Errorf("marks %q", got)
+		}
+	})
+}

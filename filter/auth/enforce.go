@@ -33,7 +33,9 @@ func (a *auth) enforce(t *filter.Transaction, e *filter.Edits, f *found) (milter
 	case Quarantine:
 		return nil, e.Quarantine("DMARC: " + unproven(f.dmarc.From))
 	}
-	return nil, e.AddHeader(a.DMARC.Field, "fail; "+unproven(f.dmarc.From))
+	mark := "fail; " + unproven(f.dmarc.From)
+	f.wrote = append(f.wrote, fieldText(a.DMARC.Field, mark))
+	return nil, e.AddHeader(a.DMARC.Field, mark)
 }
 
 // action returns what happens to a message that fails, never Published, and why.

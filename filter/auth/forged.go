@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/gomilter/gomilter"
@@ -18,11 +19,17 @@ const (
 	receivedField = "Received-SPF"
 )
 
+// written are a fact of the filters' own: the fields that those of a chain before added.
+type written []string
+
 // forget takes the fields out that speak in our name and are not ours (RFC 8601 section 5):
 // Authentication-Results that some reader would take for one of ours, Received-SPF, and the mark
-// of messages that fail DMARC. Those of trusted relays stay unless they bear our id.
-func (a *auth) forget(t *filter.Transaction, e *filter.Edits) error {
+// of messages that fail DMARC. Those of trusted relays stay unless they bear our id and are not
+// believed, and those that filters of this chain wrote stay.
+func (a *auth) forget(t *filter.Transaction, e *filter.Edits, f *found) error {
 	id, trusted := a.id(t), t.Class() == filter.TrustedRelay
+	before, _ := filter.Told[written](t)
+	ours := slices.Concat(before, f.heard)
 	counts := make(map[string]int)
 	gone := make(map[string]int)
 	for _, x := range t.Message().Header {
@@ -30,7 +37,7 @@ func (a *auth) forget(t *filter.Transaction, e *filter.Edits) error {
 		low := strings.ToLower(name)
 		counts[low]++
 		bare := strings.TrimRight(low, " \t") // RFC 5322 section 4.5: blanks before the colon
-		if !a.speaks(bare, x, id, trusted) {
+		if !a.speaks(bare, x, id, trusted) || slices.Contains(ours, fieldText(bare, string(x.Value()))) {
 			continue
 		}
 		gone[low]++
@@ -47,6 +54,11 @@ func (a *auth) forget(t *filter.Transaction, e *filter.Edits) error {
 		}
 	}
 	return nil
+}
+
+// fieldText returns a field without its folds, to compare it.
+func fieldText(name, value string) string {
+	return strings.ToLower(name) + ": " + strings.Join(strings.Fields(value), " ")
 }
 
 // speaks reports whether a field speaks in our name.

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,9 +36,10 @@ func (a *auth) hear(t *filter.Transaction, f *found) {
 	} else {
 		f.relay = w.spf[0].Receiver
 	}
+	f.heard = w.fields
 	for _, r := range w.spf {
 		f.takeSPF(r)
-		t.Explain(fmt.Sprintf("by the word of %s: Received-SPF %s of %s", show(r.Receiver), r.Value, r.Identity))
+		t.Explain(fmt.Sprintf("by the word of %s: Received-SPF %s of %s", show(r.Receiver), r.Value, cmp.Or(r.Identity, spf.MailFrom)))
 	}
 	if f.spf.MailFrom.Value != "" || f.spf.Helo.Value != "" {
 		filter.Tell(t, f.spf)
@@ -51,6 +53,7 @@ func (a *auth) hear(t *filter.Transaction, f *found) {
 type word struct {
 	field    authres.Field     // its topmost Authentication-Results; ID is "" for none
 	spf      []spf.ReceivedSPF // that are its own
+	fields   []string          // that it is in, as fieldText has them
 	problems []string          // with what cannot be read
 }
 
@@ -79,10 +82,12 @@ func (a *auth) wordOf(h message.Header) (w word) {
 				w.problems = append(w.problems, fmt.Sprintf("the word of %s cannot be read: %v", show(id), err))
 			} else if believes(f.ID) {
 				w.field = f
+				w.fields = append(w.fields, fieldText(name, value))
 			}
 		case strings.ToLower(receivedField):
 			if f, err := spf.ParseReceivedSPF(value); err == nil && believes(f.Receiver) && len(w.spf) < 2 {
 				w.spf = append(w.spf, f)
+				w.fields = append(w.fields, fieldText(name, value))
 			}
 		default:
 			if !isTrace(name) {
@@ -186,7 +191,7 @@ func summary(results []authres.Result) string {
 		s := r.Method + "=" + r.Value
 		for _, p := range r.Properties {
 			switch p.Name {
-			case "mailfrom", "helo", "d", "from":
+			case "mailfrom", "helo", "d", "i", "from":
 				s += " " + show(p.Value)
 			}
 		}

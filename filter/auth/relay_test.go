@@ -6,6 +6,7 @@ import (
 
 	"github.com/gomilter/gomilter/filter/auth"
 	"github.com/gomilter/gomilter/miltertest"
+	"github.com/gomilter/gomilter/mta"
 )
 
 // What a relay wrote is believed where it is named, where it stands on top, and where its
@@ -71,6 +72,32 @@ func TestBelieve(t *testing.T) {
 			if tt.field != "" {
 				got, _, _ := strings.Cut(results(res), "\n")
 				diff(t, "field", "mta.example; "+tt.field, got)
+			}
+		})
+	}
+}
+
+// Where all servers of a site write in one name, what a relay that is believed wrote stays, and what was
+// forged does not.
+func TestBelievedInOurName(t *testing.T) {
+	const (
+		word = "Authentication-Results: mta.example;\n\tspf=fail smtp.mailfrom=a@fail.example; dmarc=fail header.from=example.org\n"
+		rspf = "Received-SPF: fail (mta.example: x) receiver=mta.example; identity=mailfrom\n"
+		fake = "Authentication-Results: mta.example; spf=pass smtp.mailfrom=a@example.org\nReceived-SPF: pass (mta.example: x) receiver=mta.example\n"
+	)
+	for _, believe := range [][]string{nil, {"mta.example"}} {
+		miltertest.Each(t, func(t *testing.T, profile mta.Profile) {
+			r := newRig(t, auth.Options{Believe: believe})
+			r.profile = profile
+			res := r.send(t, miltertest.Mail{Conn: from("198.51.100.1"), Text: word + rspf + "Received: x\n" + "Received: y\n" + fake + letter})
+			want, wantSPF := "mta.example; dkim=none (no signature)", 0
+			if believe != nil {
+				want, wantSPF = "mta.example; dkim=none (no signature); dmarc=fail (by the word of mta.example) header.from=example.org\n"+
+					"mta.example; spf=fail smtp.mailfrom=a@fail.example; dmarc=fail header.from=example.org", 1
+			}
+			diff(t, "results", want, results(res))
+			if got := res.Headers("Received-SPF"); len(got) != wantSPF {
+				t.Errorf("Received-SPF %q, want %d", got, wantSPF)
 			}
 		})
 	}

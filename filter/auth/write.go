@@ -21,7 +21,7 @@ func (a *auth) write(t *filter.Transaction, e *filter.Edits, f *found) error {
 			if r.Value == "" || r.Source == spf.Relay || r.Identity == spf.Helo && t.From().Address == "" && a.does(SPF) {
 				continue
 			}
-			if err := e.InsertHeader(0, receivedField, a.receivedSPF(t, r)); err != nil {
+			if err := f.put(e, receivedField, a.receivedSPF(t, r)); err != nil {
 				return err
 			}
 		}
@@ -30,7 +30,13 @@ func (a *auth) write(t *filter.Transaction, e *filter.Edits, f *found) error {
 		return nil
 	}
 	field := authres.Field{ID: a.id(t), Results: results}
-	return e.InsertHeader(0, resultsField, field.Format(authres.Layout{LineEnd: "\n"}))
+	return f.put(e, resultsField, field.Format(authres.Layout{LineEnd: "\n"}))
+}
+
+// put adds a field on top.
+func (f *found) put(e *filter.Edits, name, value string) error {
+	f.wrote = append(f.wrote, fieldText(name, value))
+	return e.InsertHeader(0, name, value)
 }
 
 // results returns all results as they are written.
@@ -129,7 +135,7 @@ func (a *auth) dkimResults(f *found) (list []authres.Result) {
 func dmarcResult(f *found) authres.Result {
 	d := f.dmarc
 	r := authres.Result{Method: "dmarc", Value: string(d.Value)}
-	if d.Value != dmarc.Pass {
+	if d.Value != dmarc.Pass && d != f.said {
 		r.Reason = words(d.Why)
 	}
 	if d.Org != "" && d.Org != d.From {
