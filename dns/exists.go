@@ -29,38 +29,43 @@ func (s *System) Exists(ctx context.Context, name string) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	qname, err := dnsmessage.NewName(canon + ".")
-	if err != nil {
-		return false, nil
+	r, _, err := s.query(ctx, canon, dnsmessage.TypeA)
+	return r.exists, err
+}
+
+// query asks servers for data of a type until one answers. The error is temporary.
+func (s *System) query(ctx context.Context, canon string, t dnsmessage.Type) (reply, dnsmessage.Question, error) {
+	q := dnsmessage.Question{Type: t, Class: dnsmessage.ClassINET}
+	var last error
+	if q.Name, last = dnsmessage.NewName(canon + "."); last != nil {
+		return reply{}, q, useless(canon, last.Error()) // which canonical does not let happen
 	}
-	q := dnsmessage.Question{Name: qname, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}
 	servers, _, attempts := s.conf.get()
 	ctx = withSkipped(ctx)
-	var last error
 	for range attempts * len(servers) {
-		exists, err := s.askExists(ctx, q)
+		r, err := s.askServer(ctx, q)
 		if err == nil {
-			return exists, nil
+			return r, q, nil
 		}
 		last = err
 		if ctx.Err() != nil {
-			return false, givenUp(canon, ctx.Err())
+			return reply{}, q, givenUp(canon, ctx.Err())
 		}
 	}
 	out := temporary(canon, "", last.Error())
 	if ne, ok := errors.AsType[net.Error](last); ok {
 		out.IsTimeout = ne.Timeout()
 	}
-	return false, out
+	return reply{}, q, out
 }
 
-// askExists asks one server.
-func (s *System) askExists(ctx context.Context, q dnsmessage.Question) (exists bool, err error) {
+// askServer asks one server.
+func (s *System) askServer(ctx context.Context, q dnsmessage.Question) (reply, error) {
 	var id [2]byte
 	rand.Read(id[:])
 	query, err := newQuery(binary.BigEndian.Uint16(id[:]), q)
 	if err != nil {
-		return false, err
+		return reply{}, err
 	}
 	r, err := s.exchange(ctx, "udp", query, q)
 	if err == nil && r.truncated {
@@ -72,7 +77,7 @@ func (s *System) askExists(ctx context.Context, q dnsmessage.Question) (exists b
 	if err == nil && r.failed {
 		err = fmt.Errorf("server misbehaving: %v", r.rcode)
 	}
-	return r.exists, err
+	return r, err
 }
 
 // newQuery returns a query, of the form that a TCP stream carries: with its length first.
@@ -150,8 +155,9 @@ func readStream(r io.Reader) ([]byte, error) {
 // A reply is what a message tells of whether a name exists.
 type reply struct {
 	exists    bool
-	truncated bool // nothing is known; ask by TCP
-	failed    bool // nothing is known; the server has rcode to say
+	answers   *dnsmessage.Parser // before the first; nil where the name does not exist
+	truncated bool               // nothing is known; ask by TCP
+	failed    bool               // nothing is known; the server has rcode to say
 	rcode     dnsmessage.RCode
 }
 
@@ -179,7 +185,7 @@ func decodeReply(m []byte, id uint16, q dnsmessage.Question) (reply, error) {
 	case h.Truncated:
 		return reply{truncated: true}, nil
 	case h.RCode == dnsmessage.RCodeSuccess:
-		return reply{exists: true}, nil
+		return reply{exists: true, answers: &p}, nil
 	case h.RCode != dnsmessage.RCodeNameError:
 		return reply{failed: true, rcode: h.RCode}, nil
 	}

@@ -208,8 +208,13 @@ func (c *tcpTry) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// LookupTXT returns the TXT records of a name, the strings of each joined.
+// LookupTXT returns the TXT records of a name, the strings of each joined. Names with any printable
+// ASCII are asked for, as they are with LookupIPAddr; the other methods say of those that no host
+// can have that they do not exist.
 func (s *System) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if canon, ok := canonical(name); ok && isOdd(canon) {
+		return s.oddTXT(ctx, canon)
+	}
 	return ask(ctx, name, s.net.LookupTXT)
 }
 
@@ -222,6 +227,9 @@ func (s *System) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 // LookupIPAddr returns the addresses of a name. An address is no name: for one it is
 // told that there is no such host.
 func (s *System) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
+	if canon, ok := canonical(host); ok && isOdd(canon) {
+		return s.oddIPAddr(ctx, canon)
+	}
 	return ask(ctx, host, s.net.LookupIPAddr)
 }
 

@@ -51,6 +51,9 @@ var mockZones = map[string]mockdns.Zone{
 	"1.2.0.192.in-addr.arpa.":   {PTR: []string{"example.com.", "bad name.example.com."}},
 	"2.2.0.192.in-addr.arpa.":   {PTR: []string{"bad name.example.com."}},
 	"underscore_.example.com.":  {A: []string{"192.0.2.9"}},
+	"user+tag.example.com.":     {A: []string{"127.0.0.2"}, AAAA: []string{"2001:db8::2"}, TXT: []string{"v=spf1 +all"}},
+	"[192.0.2.1].example.com.":  {A: []string{"127.0.0.3"}, TXT: []string{"x"}},
+	"-a-.example.com.":          {Err: errors.New("broken")},
 	"only.below.example.com.":   {A: []string{"192.0.2.8"}},
 	"localhost.":                {A: []string{"192.0.2.66"}},
 	"search.example.com.local.": {A: []string{"192.0.2.66"}},
@@ -162,6 +165,15 @@ func TestSystemAnswers(t *testing.T) {
 		{"IP 192.0.2.1", "not found"},
 		{"IP 2001:db8::1", "not found"},
 		{"IP broken.example.com", "temporary"},
+		{"IP User+Tag.example.com", "127.0.0.2, 2001:db8::2"},
+		{"TXT user+tag.example.com.", "v=spf1 +all"},
+		{"IP [192.0.2.1].example.com", "127.0.0.3"},
+		{"TXT [192.0.2.1].example.com", "x"},
+		{"IP a+b.example.com", "not found"},
+		{"TXT a+b.example.com", "not found"},
+		{"IP -a-.example.com", "temporary"},
+		{"TXT -a-.example.com", "temporary"},
+		{"IP a b.example.com", "not found"},
 		{"PTR 192.0.2.1", "example.com."},
 		{"PTR ::ffff:192.0.2.1", "example.com."},
 		{"PTR 192.0.2.2", "of no use"},
@@ -659,6 +671,10 @@ func FuzzReply(f *testing.F) {
 			Body:   &dnsmessage.CNAMEResource{CNAME: m.Questions[0].Name},
 		}}
 	}))
+	f.Add(rewrite(f, query[2:], func(m *dnsmessage.Message) {
+		h := dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Class: dnsmessage.ClassINET}
+		m.Answers = []dnsmessage.Resource{{Header: h, Body: &dnsmessage.AResource{A: [4]byte{192, 0, 2, 1}}}}
+	}))
 	f.Fuzz(func(t *testing.T, m []byte) {
 		r, err := decodeReply(m, 7, q)
 		if err != nil && r != (reply{}) {
@@ -666,6 +682,14 @@ func FuzzReply(f *testing.F) {
 		}
 		if r.exists && (r.truncated || r.failed) || r.failed && r.rcode == dnsmessage.RCodeSuccess {
 			t.Errorf("%+v", r)
+		}
+		if r.exists && r.answers != nil {
+			found, err := r.records(q)
+			for _, body := range found {
+				if _, ok := body.(*dnsmessage.AResource); !ok || err != nil {
+					t.Errorf("%#v, %v", body, err)
+				}
+			}
 		}
 		if err == nil && (len(m) < 12 || m[2]&0x80 == 0 || binary.BigEndian.Uint16(m) != 7 || binary.BigEndian.Uint16(m[4:]) != 1) {
 			t.Errorf("took %x", m)
