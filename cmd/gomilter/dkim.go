@@ -38,7 +38,10 @@ type dkimName struct {
 // print prints the record of a key.
 func (n dkimName) print(std stdio, k *dkim.Key, asJSON bool) error {
 	record := k.Record()
-	if n.Selector != "" || n.Domain != "" {
+	if (n.Selector == "") != (n.Domain == "") {
+		return exitf(exitUsage, "--selector and --domain go together: they are where the record stands, SELECTOR._domainkey.DOMAIN")
+	}
+	if n.Selector != "" {
 		if err := (&dkim.Signature{Domain: n.Domain, Selector: n.Selector, Key: k}).Check(); err != nil {
 			return exit(exitUsage, err)
 		}
@@ -142,7 +145,7 @@ type dkimSignCmd struct {
 	Selector string        `required:"" placeholder:"S" help:"The selector under which the key is published (s=)."`
 	Canon    string        `default:"relaxed/relaxed" placeholder:"C" help:"The canonicalization of header and body (c=): simple or relaxed, as in relaxed/simple (default: ${default})."`
 	Identity string        `placeholder:"ADDR" help:"On whose behalf (i=), an address of the domain."`
-	Expire   time.Duration `placeholder:"TIME" help:"After how long the signature is no longer good (x=), such as 168h."`
+	Expire   time.Duration `placeholder:"TIME" help:"After how long the signature is no longer good (x=), such as 7d."`
 }
 
 func (*dkimSignCmd) Help() string {

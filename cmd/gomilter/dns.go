@@ -4,7 +4,7 @@ import "github.com/gomilter/gomilter/dns"
 
 // dnsFlag is the flag of verbs that ask DNS.
 type dnsFlag struct {
-	DNS string `name:"dns" placeholder:"FILE" help:"Answer DNS questions from this zone file, and ask nobody."`
+	DNS string `name:"dns" placeholder:"FILE" help:"Answer DNS questions from this zone file, and ask nobody; docs/commands.md has its format under Zone files."`
 }
 
 // zone returns the resolver that the flag names, nil for none.

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -179,11 +178,11 @@ func tellAll(std stdio, errs []error) error {
 }
 
 type keptListCmd struct {
-	Filter string `placeholder:"NAME" help:"Only those that this filter kept."`
-	From   string `placeholder:"GLOB" help:"Only those from such a sender, as in *@example.com; \"\" is the null sender." default:"*"`
-	Rcpt   string `placeholder:"GLOB" help:"Only those to such a recipient." default:"*"`
-	Since  age    `placeholder:"TIME" help:"Only those kept in this time until now: 90m, 2h, 7d."`
-	JSON   bool   `help:"Print one JSON object for each."`
+	Filter string        `placeholder:"NAME" help:"Only those that this filter kept."`
+	From   string        `placeholder:"GLOB" help:"Only those from such a sender, as in *@example.com; \"\" is the null sender." default:"*"`
+	Rcpt   string        `placeholder:"GLOB" help:"Only those to such a recipient." default:"*"`
+	Since  time.Duration `placeholder:"TIME" help:"Only those kept in this time until now: 90m, 2h, 7d."`
+	JSON   bool          `help:"Print one JSON object for each."`
 }
 
 // rows is after how many lines the table's columns are set anew, so that much is
@@ -214,7 +213,7 @@ func (c *keptListCmd) Run(k *keptCmd, std stdio) error {
 		case err != nil:
 			errs = append(errs, keptRefError(cmp.Or(e.Ref, k.Dir), err))
 			continue
-		case c.Since > 0 && time.Since(e.Time) > time.Duration(c.Since):
+		case c.Since > 0 && time.Since(e.Time) > c.Since:
 			continue
 		case c.Filter != "" && e.Filter != c.Filter, !from.MatchString(e.From), !matchAny(rcpt, e.Rcpts, c.Rcpt):
 			continue
@@ -278,34 +277,6 @@ func matchAny(re *regexp.Regexp, list []string, pattern string) bool {
 		}
 	}
 	return pattern == "*"
-}
-
-// An age is a duration, also in days and weeks.
-type age time.Duration
-
-var ageForm = regexp.MustCompile(`^(?:(\d{1,4})w)?(?:(\d{1,5})d)?(.*)$`)
-
-// UnmarshalText reads an age such as 90m, 2h, 7d or 1w3d12h.
-func (a *age) UnmarshalText(b []byte) error {
-	m := ageForm.FindStringSubmatch(string(b))
-	if m == nil || len(b) == 0 {
-		return fmt.Errorf("%q is no time such as 90m, 2h or 7d", b)
-	}
-	weeks, _ := strconv.Atoi(m[1])
-	days, _ := strconv.Atoi(m[2])
-	var rest time.Duration
-	if m[3] != "" {
-		var err error
-		if rest, err = time.ParseDuration(m[3]); err != nil || rest < 0 || m[3][0] == '+' {
-			return fmt.Errorf("%q is no time such as 90m, 2h or 7d", b)
-		}
-	}
-	d := time.Duration(7*weeks+days)*24*time.Hour + rest
-	if d <= 0 { // also where it is too much
-		return fmt.Errorf("%q is no time such as 90m, 2h or 7d", b)
-	}
-	*a = age(d)
-	return nil
 }
 
 type keptGetCmd struct {
@@ -519,9 +490,9 @@ func allBracketed(list []string) string {
 }
 
 type keptPurgeCmd struct {
-	Ref    []string `arg:"" optional:"" help:"The references."`
-	Older  age      `placeholder:"TIME" help:"All that were kept longer ago than this: 12h, 7d."`
-	DryRun bool     `help:"Only say which."`
+	Ref    []string      `arg:"" optional:"" help:"The references."`
+	Older  time.Duration `placeholder:"TIME" help:"All that were kept longer ago than this: 12h, 7d."`
+	DryRun bool          `help:"Only say which."`
 }
 
 func (c *keptPurgeCmd) Run(k *keptCmd, std stdio) error {
@@ -571,7 +542,7 @@ func (c *keptPurgeCmd) Run(k *keptCmd, std stdio) error {
 		for e, err := range store.List(ctx) {
 			if err != nil {
 				errs = append(errs, keptRefError(cmp.Or(e.Ref, k.Dir), err))
-			} else if time.Since(e.Time) > time.Duration(c.Older) {
+			} else if time.Since(e.Time) > c.Older {
 				purge(e.Ref, e.Size)
 			}
 		}

@@ -87,22 +87,6 @@ func cmdRef(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], strings.TrimSuffix(filepath.Base(slices.Max(names)), ".json"))
 }
 
-func TestAge(t *testing.T) {
-	const h = time.Hour
-	for in, want := range map[string]time.Duration{"90m": 90 * time.Minute, "2h": 2 * h, "7d": 168 * h, "1w": 168 * h, "1w3d12h": 252 * h, "1d30m": 24*h + 30*time.Minute, "9999w": 9999 * 168 * h} {
-		var a age
-		if err := a.UnmarshalText([]byte(in)); err != nil || time.Duration(a) != want {
-			t.Errorf("%q is %v, %v; want %v", in, time.Duration(a), err, want)
-		}
-	}
-	for _, in := range []string{"", "7", "d", "0d", "-2h", "+2h", "1d-2h", "3d1w", "99999999d", "1.5d", "2 h"} {
-		var a age
-		if err := a.UnmarshalText([]byte(in)); err == nil {
-			t.Errorf("%q is %v, want an error", in, time.Duration(a))
-		}
-	}
-}
-
 func TestGlob(t *testing.T) {
 	for _, tt := range []struct {
 		pattern, text string

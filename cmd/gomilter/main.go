@@ -53,6 +53,7 @@ func run(args []string, std stdio) (code int) {
 		kong.Exit(func(c int) { code = c }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Bind(std),
+		durations(),
 		kong.UsageOnError(),
 	)
 	if err != nil {

@@ -291,7 +291,7 @@ func (d *decoder) duration(n *node, p *time.Duration, k key, path string) {
 		*p = -1
 		return
 	}
-	t, err := parseDuration(s)
+	t, err := ParseDuration(s)
 	switch {
 	case err != nil && k.has("none"):
 		d.bad(n.at, path, "%v, or \"none\"", err)

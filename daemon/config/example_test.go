@@ -104,6 +104,17 @@ func ExampleImportPymilter() {
 	// Output: inet:8892@127.0.0.1 [[greylist] dbfile: no greylisting yet]
 }
 
+func ExampleParseDuration() {
+	d, err := config.ParseDuration("1w3d12h")
+	fmt.Println(d, err)
+
+	_, err = config.ParseDuration("7")
+	fmt.Println(err)
+	// Output:
+	// 252h0m0s <nil>
+	// "7" is no time; write it with a unit: "300ms", "5s", "10m", "8h", "7d"
+}
+
 func ExampleDNS() {
 	c, problems := load("[dns]\nservers = [\"127.0.0.1\"]\nlife = \"1m\"\n" + text).Parse()
 	if err := problems.Err(); err != nil {

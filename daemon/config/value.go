@@ -62,9 +62,11 @@ func (n Size) String() string {
 
 func isRange(err error) bool { return strings.Contains(err.Error(), strconv.ErrRange.Error()) }
 
-// parseDuration reads a time: numbers with the units ms, s, m, h, d (24 hours) and w
+// ParseDuration reads a time: numbers with the units ms, s, m, h, d (24 hours) and w
 // (7 days), such as "90s", "1h30m", "7d". A number without a unit is none, except 0.
-func parseDuration(s string) (time.Duration, error) {
+// There are no times before 0 or of more than 100 years. Errors say so in a text that
+// can be shown as it is.
+func ParseDuration(s string) (time.Duration, error) {
 	bad := fmt.Errorf("%q is no time; write it with a unit: \"300ms\", \"5s\", \"10m\", \"8h\", \"7d\"", s)
 	if s == "0" {
 		return 0, nil
@@ -107,7 +109,7 @@ func parseDuration(s string) (time.Duration, error) {
 	return time.Duration(math.Round(total)), nil
 }
 
-// formatDuration writes a time as parseDuration reads it.
+// formatDuration writes a time as ParseDuration reads it.
 func formatDuration(d time.Duration) string {
 	for _, u := range []struct {
 		name string
