@@ -20,7 +20,8 @@ names, such as its access file, are read, so import it where they are.
     gomilter config import pymilter.cfg >gomilter.toml
     gomilter check -c gomilter.toml
 
-Of which application it is is seen by its options, and else by the file's name.`
+The file's name tells of which application it is; docs/commands.md says how, and what of other names.
+It goes on as the user "gomilter", whom the packages make.`
 }
 
 func (c *configImportCmd) Run(std stdio) error {

@@ -21,9 +21,10 @@ import (
 
 // ImportPymilter reads a configuration of one of pymilter's applications, bms (pymilter.cfg), spfmilter
 // (spfmilter.cfg) or dkim-milter (dkim-milter.cfg), and returns one of ours that does the same as far as
-// there are filters for it. Which one it is of is seen by what is in it, and else by name, which is what the
-// file is called in comments. left tells each option that was not carried
-// over, or not as it stood, and why; the configuration ends with the same list.
+// there are filters for it. Which one it is of is seen by name, which is what the file is called in comments
+// too: one of these three, or the beginning of one as in spfmilter.cfg.old. Of any other name, "socketname" in
+// [milter] tells a small application, dkim-milter where there is [dkim] and no [spf]; what has none is of bms. left
+// tells each option that was not carried over, or not as it stood, and why; the configuration ends with the same list.
 //
 // Values are read as bms read them: lines that are indented continue the one before, lines that
 // begin with "#" or ";" are comments, quotes are part of a value, and a file that is
@@ -208,11 +209,15 @@ func tomlValue(v any) string {
 	return fmt.Sprint(v)
 }
 
+// importedUser is the user that packages make, and that the examples go on as.
+const importedUser = "gomilter"
+
 func (m *importer) run() []byte {
 	m.printf("# Made of %s, the configuration of pymilter's application %s. What has no filter yet is\n# listed at the end.\n", oneLine(m.name), m.app)
 	if m.old.latin1 {
 		m.left = append(m.left, "the file is no UTF-8, and was read as Latin-1")
 	}
+	m.printf("\nuser = %s # started as root, go on as this user\n", quote(importedUser))
 	switch m.app {
 	case spfmilter:
 		m.spfmilter()

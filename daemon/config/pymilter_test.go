@@ -41,6 +41,9 @@ func TestImportPymilter(t *testing.T) {
 	words := write(t, "words", "lottery\n")
 	text := strings.ReplaceAll(string(out), "/etc/milter/from_words", words)
 	c := parse(t, text)
+	if c.User != "gomilter" {
+		t.Errorf("it goes on as %q, and not as the user of the packages", c.User)
+	}
 	if l := c.Listeners[0]; l.Socket != "/var/run/milter/pythonsock" || l.Timeouts.Idle.String() != "10m0s" || !slices.Equal(l.Filters, []string{"auth", "access", "headers", "attachments", "html", "hide-path", "sign"}) {
 		t.Errorf("listener %+v", l)
 	}

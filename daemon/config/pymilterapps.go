@@ -18,17 +18,16 @@ const (
 	dkimMilter application = "dkim-milter"
 )
 
-// applicationOf finds out whose configuration it is. Both small applications call their socket another way than bms.
+// applicationOf finds out whose configuration it is: the usual names of the files tell. In one of another name, both
+// small applications call their socket another way than bms.
 func applicationOf(f *ini, name string) application {
 	name = path.Base(name)
 	switch {
-	case f.has("milter", "socket"):
-		return bms
 	case strings.HasPrefix(name, "spfmilter"):
 		return spfmilter
 	case strings.HasPrefix(name, "dkim-milter"):
 		return dkimMilter
-	case !f.has("milter", "socketname"):
+	case strings.HasPrefix(name, "pymilter"), f.has("milter", "socket"), !f.has("milter", "socketname"):
 		return bms
 	case slices.Contains(f.sections, "dkim") && !slices.Contains(f.sections, "spf"):
 		return dkimMilter
@@ -50,6 +49,9 @@ func (a application) socket() (option, usual string) {
 // notCarried says why an option of a small application is not carried over.
 func (a application) notCarried(section, option string) string {
 	switch {
+	case section == "milter" && option == "socket":
+		named, usual := a.socket()
+		return string(a) + " calls it " + named + ", and listened at " + usual
 	case section == "milter" && option == "datadir":
 		return "nothing is kept there"
 	case section == "milter" && option == "name":

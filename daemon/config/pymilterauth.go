@@ -1,8 +1,10 @@
 package config
 
 import (
+	"os/user"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gomilter/gomilter/address"
@@ -201,11 +203,25 @@ func (m *importer) signer() *signer {
 	return nil
 }
 
+// importedOwners returns the number of the user that the configuration names, who may own keys, where there
+// is one already.
+func importedOwners() []int {
+	u, err := user.Lookup(importedUser)
+	if err != nil {
+		return nil
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return nil
+	}
+	return []int{uid}
+}
+
 // sign writes the filter that signs.
 func (m *importer) sign(s *signer) {
 	m.printf("\n# Mail of clients that are internal or authenticated is signed.\n[filter.sign]\ncanon_header = \"relaxed\"\ncanon_body = \"simple\"\n")
 	prefix := ""
-	if _, err := dkim.ReadKey(s.file); err != nil {
+	if _, err := dkim.ReadKey(s.file, importedOwners()...); err != nil {
 		prefix = "#"
 		m.leave("dkim", "privkey", "%s; the key stands behind #, and nothing is signed: take the # away when that is mended", keyError(s.file, err))
 		m.printf("\n# privkey, which could not be read.")

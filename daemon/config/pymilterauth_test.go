@@ -35,7 +35,10 @@ func TestImportSmallApplications(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, text, left := imported(t, name+".cfg", string(in))
+			c, text, left := imported(t, name+".cfg", string(in))
+			if c.User != "gomilter" {
+				t.Errorf("it goes on as %q, and not as the user of the packages", c.User)
+			}
 			golden(t, "testdata/"+name+".toml", []byte(text))
 			for _, l := range left {
 				if !strings.Contains(text, "#   "+l+"\n") {
@@ -58,7 +61,9 @@ func TestWhoseConfigurationItIs(t *testing.T) {
 		{"x.cfg", "[milter]\nsocketname=/s\n[spf]\n", spfmilter},
 		{"x.cfg", "[milter]\nsocketname=/s\n[dkim]\n", dkimMilter},
 		{"x.cfg", "[milter]\nsocketname=/s\n[dkim]\n[spf]\n", spfmilter},
-		{"spfmilter.cfg", "[milter]\nsocket=/s\n", bms},
+		{"/etc/mail/spfmilter.cfg.old", "[milter]\nsocket=/s\n[defang]\n", spfmilter},
+		{"dkim-milter.cfg", "[milter]\nsocket=/s\n[spf]\n", dkimMilter},
+		{"pymilter.cfg", "[milter]\nsocketname=/s\n[spf]\n", bms},
 	} {
 		f, err := parseINI([]byte(tt.in), tt.name)
 		if err != nil {
@@ -78,6 +83,8 @@ func TestImportSmallApplicationsDefaults(t *testing.T) {
 	}{
 		{"spfmilter without anything", "spfmilter.cfg", "", "socket = \"/tmp/spfmiltersock\"\nchain = [\"auth\", \"access\"]\n", ""},
 		{"dkim-milter without anything", "dkim-milter.cfg", "", "socket = \"/tmp/dkimmiltersock\"\nchain = [\"auth\"]\n", ""},
+		{"spfmilter with the socket of bms", "spfmilter.cfg", "[milter]\nsocket=/s\n", "socket = \"/tmp/spfmiltersock\"\n", "[milter] socket: spfmilter calls it socketname, and listened at /tmp/spfmiltersock"},
+		{"dkim-milter with the socket of bms", "dkim-milter.cfg", "[milter]\nsocket=/s\n", "socket = \"/tmp/dkimmiltersock\"\n", "[milter] socket: dkim-milter calls it socketname, and listened at /tmp/dkimmiltersock"},
 		{"umask in decimal digits that are none", "spfmilter.cfg", "[milter]\numask=0o189", "chain", `[milter] umask: "0o189" is no number with the digits 0 to 7`},
 		{"umask as C has it", "spfmilter.cfg", "[milter]\numask=0177", "mode = \"0600\" # umask\n", ""},
 		{"umask of a TCP socket", "spfmilter.cfg", "[milter]\nsocketname=inet:8893@127.0.0.1\numask=0177", "socket = \"inet:8893@127.0.0.1\"\nchain", ""},
