@@ -32,7 +32,7 @@ func plainElement(s string) bool {
 // is. Others may be unseen, join with what is before them, or turn the direction
 // in which the line is shown.
 func readable(r rune) bool {
-	if r >= 0xac00 && r <= 0xd7a3 { // Hangul syllables; its other blocks have fillers
+	if r == '\u00b5' || r >= 0xac00 && r <= 0xd7a3 { // the micro sign of times; Hangul syllables, whose other blocks have fillers
 		return true
 	}
 	return unicode.IsLetter(r) && unicode.In(r, unicode.Latin, unicode.Greek, unicode.Cyrillic, unicode.Han, unicode.Hiragana, unicode.Katakana)
