@@ -1,9 +1,6 @@
 package auth
 
-import (
-	"fmt"
-	"slices"
-)
+import "github.com/gomilter/gomilter/internal/enum"
 
 // A Method is a way to find out who sent a message.
 type Method uint8
@@ -19,17 +16,17 @@ const (
 	DMARC        // by what SPF and DKIM found (RFC 9989)
 )
 
-var methodNames = []string{Auth: "auth", IPRev: "iprev", SPF: "spf", Helo: "helo", DKIM: "dkim", DMARC: "dmarc"}
+var methodNames = enum.Names{Package: "auth", What: "method", List: []string{Auth: "auth", IPRev: "iprev", SPF: "spf", Helo: "helo", DKIM: "dkim", DMARC: "dmarc"}}
 
 // String returns the method's name.
-func (m Method) String() string { return name(methodNames, uint8(m)) }
+func (m Method) String() string { return methodNames.Name(uint8(m)) }
 
 // MarshalText returns the method's name; the error is for one that is none.
-func (m Method) MarshalText() ([]byte, error) { return marshal(methodNames, uint8(m)) }
+func (m Method) MarshalText() ([]byte, error) { return methodNames.Marshal(uint8(m)) }
 
 // UnmarshalText reads what MarshalText wrote; the error names what it cannot read.
 func (m *Method) UnmarshalText(b []byte) error {
-	i, err := unmarshal(methodNames, b, "method")
+	i, err := methodNames.Unmarshal(b)
 	*m = Method(i)
 	return err
 }
@@ -47,39 +44,17 @@ const (
 	Reject                   // the message is refused
 )
 
-var actionNames = []string{Report: "report", Published: "published", Tag: "tag", Quarantine: "quarantine", Reject: "reject"}
+var actionNames = enum.Names{Package: "auth", What: "action", List: []string{Report: "report", Published: "published", Tag: "tag", Quarantine: "quarantine", Reject: "reject"}}
 
 // String returns the action's name in configurations.
-func (a Action) String() string { return name(actionNames, uint8(a)) }
+func (a Action) String() string { return actionNames.Name(uint8(a)) }
 
 // MarshalText returns the action's name; the error is for one that is none.
-func (a Action) MarshalText() ([]byte, error) { return marshal(actionNames, uint8(a)) }
+func (a Action) MarshalText() ([]byte, error) { return actionNames.Marshal(uint8(a)) }
 
 // UnmarshalText reads what MarshalText wrote; the error names what it cannot read.
 func (a *Action) UnmarshalText(b []byte) error {
-	i, err := unmarshal(actionNames, b, "action")
+	i, err := actionNames.Unmarshal(b)
 	*a = Action(i)
 	return err
-}
-
-func name(names []string, i uint8) string {
-	if int(i) < len(names) && names[i] != "" {
-		return names[i]
-	}
-	return fmt.Sprintf("invalid (%d)", i)
-}
-
-func marshal(names []string, i uint8) ([]byte, error) {
-	if int(i) < len(names) && names[i] != "" {
-		return []byte(names[i]), nil
-	}
-	return nil, fmt.Errorf("auth: no name for %d", i)
-}
-
-func unmarshal(names []string, b []byte, what string) (uint8, error) {
-	i := slices.Index(names, string(b))
-	if i < 0 || len(b) == 0 {
-		return 0, fmt.Errorf("auth: no %s is called %q", what, b)
-	}
-	return uint8(i), nil
 }

@@ -126,7 +126,7 @@ func compile(r Rule, i int) (*rule, error) {
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%w: %s: %s", ErrRule, strconv.Quote(c.Name), fmt.Sprintf(format, args...)))
 	}
-	known := partWords.has(uint8(r.Part)) && matchWords.has(uint8(r.Match)) && actionWords.has(uint8(r.Action))
+	known := partWords.Has(uint8(r.Part)) && matchWords.Has(uint8(r.Match)) && actionWords.Has(uint8(r.Action))
 	switch {
 	case len(c.Name) > maxName || strings.ContainsFunc(c.Name, func(x rune) bool { return !strconv.IsPrint(x) }):
 		bad("its name is longer than %d bytes or holds control characters", maxName)

@@ -1,36 +1,6 @@
 package headers
 
-import (
-	"fmt"
-	"slices"
-)
-
-// words are the names of the values of one type, in configurations.
-type words []string
-
-func (w words) name(i uint8) string {
-	if int(i) < len(w) && w[i] != "" {
-		return w[i]
-	}
-	return fmt.Sprintf("unknown (%d)", i)
-}
-
-func (w words) has(i uint8) bool { return int(i) < len(w) && w[i] != "" }
-
-func (w words) marshal(i uint8) ([]byte, error) {
-	if !w.has(i) {
-		return nil, fmt.Errorf("headers: no name for %d", i)
-	}
-	return []byte(w[i]), nil
-}
-
-func (w words) unmarshal(b []byte, what string) (uint8, error) {
-	i := slices.Index(w, string(b))
-	if i < 0 || len(b) == 0 {
-		return 0, fmt.Errorf("headers: no %s is called %q", what, b)
-	}
-	return uint8(i), nil
-}
+import "github.com/gomilter/gomilter/internal/enum"
 
 // A Part is what of a field a rule looks at.
 type Part uint8
@@ -47,17 +17,17 @@ const (
 	Recipient               // no part of a field: the address of each recipient, refused at RCPT
 )
 
-var partWords = words{"value", "raw", "address", "display-name", "charset", "name", "recipient"}
+var partWords = enum.Names{Package: "headers", What: "part", List: []string{"value", "raw", "address", "display-name", "charset", "name", "recipient"}}
 
 // String returns the part's name in configurations.
-func (p Part) String() string { return partWords.name(uint8(p)) }
+func (p Part) String() string { return partWords.Name(uint8(p)) }
 
 // MarshalText returns the part's name; the error is for one that is none.
-func (p Part) MarshalText() ([]byte, error) { return partWords.marshal(uint8(p)) }
+func (p Part) MarshalText() ([]byte, error) { return partWords.Marshal(uint8(p)) }
 
 // UnmarshalText reads what MarshalText wrote; the error names what it cannot read.
 func (p *Part) UnmarshalText(b []byte) error {
-	i, err := partWords.unmarshal(b, "part")
+	i, err := partWords.Unmarshal(b)
 	*p = Part(i)
 	return err
 }
@@ -81,17 +51,17 @@ const (
 	SenderDomain              // the domain of an Address is that of the envelope's sender, or a parent of it
 )
 
-var matchWords = words{"equal", "contains", "prefix", "suffix", "glob", "regexp", "longer", "shorter", "present", "missing", "more-than", "sender-domain"}
+var matchWords = enum.Names{Package: "headers", What: "match", List: []string{"equal", "contains", "prefix", "suffix", "glob", "regexp", "longer", "shorter", "present", "missing", "more-than", "sender-domain"}}
 
 // String returns the match's name in configurations.
-func (m Match) String() string { return matchWords.name(uint8(m)) }
+func (m Match) String() string { return matchWords.Name(uint8(m)) }
 
 // MarshalText returns the match's name; the error is for one that is none.
-func (m Match) MarshalText() ([]byte, error) { return matchWords.marshal(uint8(m)) }
+func (m Match) MarshalText() ([]byte, error) { return matchWords.Marshal(uint8(m)) }
 
 // UnmarshalText reads what MarshalText wrote; the error names what it cannot read.
 func (m *Match) UnmarshalText(b []byte) error {
-	i, err := matchWords.unmarshal(b, "match")
+	i, err := matchWords.Unmarshal(b)
 	*m = Match(i)
 	return err
 }
@@ -121,17 +91,17 @@ const (
 	Note                         // explain only
 )
 
-var actionWords = words{"", "reject", "tempfail", "discard", "quarantine", "tag", "add", "change", "remove", "note"}
+var actionWords = enum.Names{Package: "headers", What: "action", List: []string{"", "reject", "tempfail", "discard", "quarantine", "tag", "add", "change", "remove", "note"}}
 
 // String returns the action's name in configurations.
-func (a Action) String() string { return actionWords.name(uint8(a)) }
+func (a Action) String() string { return actionWords.Name(uint8(a)) }
 
 // MarshalText returns the action's name; the error is for one that is none.
-func (a Action) MarshalText() ([]byte, error) { return actionWords.marshal(uint8(a)) }
+func (a Action) MarshalText() ([]byte, error) { return actionWords.Marshal(uint8(a)) }
 
 // UnmarshalText reads what MarshalText wrote; the error names what it cannot read.
 func (a *Action) UnmarshalText(b []byte) error {
-	i, err := actionWords.unmarshal(b, "action")
+	i, err := actionWords.Unmarshal(b)
 	*a = Action(i)
 	return err
 }
