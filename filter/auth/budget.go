@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -121,10 +122,10 @@ func (b *budget) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 	return b.r.LookupMX(ctx, name)
 }
 
-func (b *budget) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
+func (b *budget) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	ctx, end := b.begin(ctx)
 	defer end()
-	return b.r.LookupIPAddr(ctx, host)
+	return b.r.LookupNetIP(ctx, network, host)
 }
 
 func (b *budget) LookupAddr(ctx context.Context, addr string) ([]string, error) {

@@ -150,3 +150,19 @@ func TestTwoInAChainInOneName(t *testing.T) {
 		}
 	})
 }
+
+// Addresses that are not ASCII are written as they are into messages that are internationalized, and as
+// far as ASCII goes into others (RFC 8601 section 5).
+func TestInternationalizedMail(t *testing.T) {
+	for _, tt := range []struct{ params, want string }{
+		{" SMTPUTF8", "smtp.mailfrom=jös@bücher.example"},
+		{"", "smtp.mailfrom=j?s@xn--bcher-kva.example"},
+	} {
+		miltertest.Each(t, func(t *testing.T, profile mta.Profile) {
+			r := newRig(t, auth.Options{ID: "xn--bcher-kva.example", Methods: []auth.Method{auth.SPF}})
+			r.profile = profile
+			res := r.send(t, miltertest.Mail{From: "<jös@bücher.example>" + tt.params, Text: "Authentication-Results: BÜCHER.example; spf=pass\n" + letter})
+			diff(t, "results", "xn--bcher-kva.example; spf=none (xn--bcher-kva.example has no record) "+tt.want, results(res))
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,11 +52,11 @@ func (d *deaf) LookupAddr(ctx context.Context, addr string) ([]string, error) {
 	return d.Resolver.LookupAddr(ctx, addr)
 }
 
-func (d *deaf) LookupIPAddr(ctx context.Context, name string) ([]net.IPAddr, error) {
+func (d *deaf) LookupNetIP(ctx context.Context, network, name string) ([]netip.Addr, error) {
 	if err := d.wait(ctx, name); err != nil {
 		return nil, err
 	}
-	return d.Resolver.LookupIPAddr(ctx, name)
+	return d.Resolver.LookupNetIP(ctx, network, name)
 }
 
 // What DNS takes is bounded at each stage and as a whole, whatever part of it does not answer, and

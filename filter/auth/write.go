@@ -30,7 +30,8 @@ func (a *auth) write(t *filter.Transaction, e *filter.Edits, f *found) error {
 		return nil
 	}
 	field := authres.Field{ID: a.id(t), Results: results}
-	return f.put(e, resultsField, field.Format(authres.Layout{LineEnd: "\n"}))
+	_, wide := t.From().Param("SMTPUTF8") // RFC 6531 section 3.4: else nobody promised to take more than ASCII
+	return f.put(e, resultsField, field.Format(authres.Layout{LineEnd: "\n", UTF8: wide}))
 }
 
 // put adds a field on top.
