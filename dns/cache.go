@@ -75,6 +75,8 @@ const (
 	kindTXT kind = iota
 	kindMX
 	kindIP
+	kindIP4
+	kindIP6
 	kindAddr
 	kindNS
 	kindCNAME
@@ -155,26 +157,32 @@ func (c *Cache) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 	return clonePointers(v), err
 }
 
-// LookupIPAddr returns the addresses of a name. An address is no name: for one it is
-// told that there is no such host.
-func (c *Cache) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
-	v, err := lookup(ctx, c, kindIP, host, Resolver.LookupIPAddr, func(v []net.IPAddr) (n int) {
-		for _, a := range v {
-			n += sizeOf(a.Zone) + 48
-		}
-		return n
-	})
-	if len(v) == 0 {
-		return nil, err
+// LookupNetIP returns the addresses of a name, of both families for the network "ip", of one
+// for "ip4" and "ip6". An address is no name: for one it is told that there is no such host. Of
+// another network the error is [net.UnknownNetworkError].
+func (c *Cache) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	kind, ask := kindIP, askIP
+	switch network {
+	case "ip":
+	case "ip4":
+		kind, ask = kindIP4, askIP4
+	case "ip6":
+		kind, ask = kindIP6, askIP6
+	default:
+		return nil, net.UnknownNetworkError(network)
 	}
-	bytes := make([]byte, 0, len(v)*net.IPv6len)
-	out := slices.Clone(v)
-	for i := range out {
-		n := len(bytes)
-		bytes = append(bytes, out[i].IP...)
-		out[i].IP = bytes[n:len(bytes):len(bytes)]
-	}
-	return out, err
+	v, err := lookup(ctx, c, kind, host, ask, func(v []netip.Addr) (n int) { return len(v) * 24 })
+	return slices.Clone(v), err
+}
+
+func askIP(r Resolver, ctx context.Context, host string) ([]netip.Addr, error) {
+	return r.LookupNetIP(ctx, "ip", host)
+}
+func askIP4(r Resolver, ctx context.Context, host string) ([]netip.Addr, error) {
+	return r.LookupNetIP(ctx, "ip4", host)
+}
+func askIP6(r Resolver, ctx context.Context, host string) ([]netip.Addr, error) {
+	return r.LookupNetIP(ctx, "ip6", host)
 }
 
 // LookupAddr returns the names of an address, each with a final dot.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 )
 
@@ -22,7 +24,7 @@ type fake struct {
 	asked  []string
 	txt    func(ctx context.Context, name string) ([]string, error)
 	mx     []*net.MX
-	ip     []net.IPAddr
+	ip     []netip.Addr
 	names  []string
 	ns     []*net.NS
 	exists func(name string) (bool, error)
@@ -53,8 +55,8 @@ func (f *fake) LookupMX(_ context.Context, name string) ([]*net.MX, error) {
 	return f.mx, nil
 }
 
-func (f *fake) LookupIPAddr(_ context.Context, name string) ([]net.IPAddr, error) {
-	f.note("IP", name)
+func (f *fake) LookupNetIP(_ context.Context, network, name string) ([]netip.Addr, error) {
+	f.note(strings.ToUpper(network), name)
 	return f.ip, nil
 }
 
@@ -84,7 +86,7 @@ func TestCacheAsksOnceWithAnAbsoluteName(t *testing.T) {
 	f := &fake{
 		txt:    func(_ context.Context, name string) ([]string, error) { return []string{"text of " + name}, nil },
 		mx:     []*net.MX{{Host: "mx.example.", Pref: 10}},
-		ip:     []net.IPAddr{{IP: net.IPv4(192, 0, 2, 1)}},
+		ip:     []netip.Addr{netip.MustParseAddr("192.0.2.1")},
 		names:  []string{"host.example."},
 		ns:     []*net.NS{{Host: "ns.example."}},
 		exists: func(string) (bool, error) { return true, nil },
@@ -96,8 +98,8 @@ func TestCacheAsksOnceWithAnAbsoluteName(t *testing.T) {
 		check(t, name, txt, []string{"text of _dmarc.example.com."}, err)
 		mx, err := c.LookupMX(t.Context(), name)
 		check(t, name, mx, []*net.MX{{Host: "mx.example.", Pref: 10}}, err)
-		ip, err := c.LookupIPAddr(t.Context(), name)
-		check(t, name, ip, []net.IPAddr{{IP: net.IPv4(192, 0, 2, 1)}}, err)
+		ip, err := c.LookupNetIP(t.Context(), "ip", name)
+		check(t, name, ip, []netip.Addr{netip.MustParseAddr("192.0.2.1")}, err)
 		ns, err := c.LookupNS(t.Context(), name)
 		check(t, name, ns, []*net.NS{{Host: "ns.example."}}, err)
 		cname, err := c.LookupCNAME(t.Context(), name)
@@ -121,7 +123,7 @@ func TestCacheAsksOnceWithAnAbsoluteName(t *testing.T) {
 
 func check(t *testing.T, of string, got, want any, err error) {
 	t.Helper()
-	if d := cmp.Diff(want, got); d != "" || err != nil {
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); d != "" || err != nil {
 		t.Errorf("%s: %v\n%s", of, err, d)
 	}
 }
@@ -428,12 +430,12 @@ func TestCacheBounds(t *testing.T) {
 			f.ns = append(f.ns, &net.NS{Host: long})
 			f.names = append(f.names, long)
 		}
-		f.ip = make([]net.IPAddr, 2000)
+		f.ip = make([]netip.Addr, 4000)
 		c := NewCache(f, CacheOptions{})
 		defer c.Close()
 		_, mx := c.LookupMX(t.Context(), "x")
 		_, ns := c.LookupNS(t.Context(), "x")
-		_, ip := c.LookupIPAddr(t.Context(), "x")
+		_, ip := c.LookupNetIP(t.Context(), "ip", "x")
 		_, names := c.LookupAddr(t.Context(), "192.0.2.1")
 		for i, err := range []error{mx, ns, ip, names} {
 			if !errors.Is(err, ErrAnswer) {
@@ -519,13 +521,13 @@ func TestCacheBookkeeping(t *testing.T) {
 
 // The names of an address are published by who holds it, and plant nothing.
 func TestCacheKeepsTypesApart(t *testing.T) {
-	f := &fake{names: []string{"bank.example."}, ip: []net.IPAddr{{IP: net.IPv4(192, 0, 2, 80)}}, mx: []*net.MX{{Host: "evil.example."}}}
+	f := &fake{names: []string{"bank.example."}, ip: []netip.Addr{netip.MustParseAddr("192.0.2.80")}, mx: []*net.MX{{Host: "evil.example."}}}
 	c := NewCache(f, CacheOptions{})
 	defer c.Close()
 	c.LookupAddr(t.Context(), "203.0.113.66")
 	c.LookupMX(t.Context(), "bank.example")
 	c.LookupTXT(t.Context(), "bank.example")
-	if v, err := c.LookupIPAddr(t.Context(), "bank.example"); err != nil || !v[0].IP.Equal(net.IPv4(192, 0, 2, 80)) {
+	if v, err := c.LookupNetIP(t.Context(), "ip", "bank.example"); err != nil || v[0] != netip.MustParseAddr("192.0.2.80") {
 		t.Errorf("%v %v", v, err)
 	}
 	want := []string{"PTR 203.0.113.66", "MX bank.example.", "TXT bank.example.", "IP bank.example."}
@@ -538,7 +540,7 @@ func TestCacheLendsNothing(t *testing.T) {
 	f := &fake{
 		txt:   func(context.Context, string) ([]string, error) { return []string{"a", "b"}, nil },
 		mx:    []*net.MX{{Host: "a.", Pref: 1}, {Host: "b.", Pref: 2}},
-		ip:    []net.IPAddr{{IP: net.IP{192, 0, 2, 1}}, {IP: net.ParseIP("2001:db8::1")}},
+		ip:    []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")},
 		names: []string{"a.", "b."},
 		ns:    []*net.NS{{Host: "a."}, {Host: "b."}},
 	}
@@ -547,15 +549,14 @@ func TestCacheLendsNothing(t *testing.T) {
 	read := func() string {
 		txt, _ := c.LookupTXT(t.Context(), "x")
 		mx, _ := c.LookupMX(t.Context(), "x")
-		ip, _ := c.LookupIPAddr(t.Context(), "x")
+		ip, _ := c.LookupNetIP(t.Context(), "ip", "x")
 		names, _ := c.LookupAddr(t.Context(), "192.0.2.1")
 		ns, _ := c.LookupNS(t.Context(), "x")
 		out := fmt.Sprint(txt, *mx[0], *mx[1], ip, names, *ns[0], *ns[1])
 		txt[0], *mx[0], *ns[0], names[0] = "spoilt", net.MX{}, net.NS{}, "spoilt"
 		slices.Reverse(mx)
 		slices.Reverse(ns)
-		ip[0].IP[0] = 0
-		_ = append(ip[0].IP, 66, 66, 66)
+		ip[0] = netip.Addr{}
 		return out
 	}
 	if first, second := read(), read(); first != second {
@@ -610,7 +611,7 @@ func TestCacheHitAllocates(t *testing.T) {
 	f := &fake{
 		txt:    func(context.Context, string) ([]string, error) { return []string{"v=spf1 -all"}, nil },
 		mx:     []*net.MX{{Host: "a."}, {Host: "b."}},
-		ip:     []net.IPAddr{{IP: net.IP{192, 0, 2, 1}}, {IP: net.ParseIP("2001:db8::1")}},
+		ip:     []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")},
 		exists: func(string) (bool, error) { return true, nil },
 	}
 	c := NewCache(fakeExister{f}, CacheOptions{})
@@ -623,7 +624,7 @@ func TestCacheHitAllocates(t *testing.T) {
 	}{
 		{"TXT", 1, func() { c.LookupTXT(ctx, "example.com") }},
 		{"MX", 2, func() { c.LookupMX(ctx, "example.com") }},
-		{"addresses", 2, func() { c.LookupIPAddr(ctx, "example.com") }},
+		{"addresses", 2, func() { c.LookupNetIP(ctx, "ip", "example.com") }},
 		{"exists", 0, func() { c.Exists(ctx, "example.com") }},
 		{"a name in mixed case", 2, func() { c.LookupTXT(ctx, "Example.Com.") }},
 	} {

@@ -63,14 +63,14 @@ func MailHosts(ctx context.Context, r Resolver, domain string) ([]Host, error) {
 			continue
 		}
 		seen[name] = true
-		addrs, err := r.LookupIPAddr(ctx, name)
+		addrs, err := r.LookupNetIP(ctx, "ip", name)
 		if IsTemporary(err) && failed == nil {
 			failed = err
 		}
 		h := Host{Name: name, Pref: mx.Pref}
 		for _, a := range addrs {
-			if ip, ok := netip.AddrFromSlice(a.IP); ok && !slices.Contains(h.Addrs, ip.Unmap()) {
-				h.Addrs = append(h.Addrs, ip.Unmap())
+			if a = a.Unmap(); !slices.Contains(h.Addrs, a) {
+				h.Addrs = append(h.Addrs, a)
 			}
 		}
 		if len(h.Addrs) > 0 {

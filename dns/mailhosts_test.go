@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -95,9 +94,9 @@ type counting struct {
 	asked int
 }
 
-func (c *counting) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
+func (c *counting) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	c.asked++
-	return c.Resolver.LookupIPAddr(ctx, host)
+	return c.Resolver.LookupNetIP(ctx, network, host)
 }
 
 // RFC 5321 section 5.1: hosts of the same preference share the load.

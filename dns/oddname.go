@@ -2,7 +2,7 @@ package dns
 
 import (
 	"context"
-	"net"
+	"net/netip"
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -40,9 +40,10 @@ func (s *System) oddTXT(ctx context.Context, canon string) (txts []string, err e
 	return txts, err
 }
 
-// oddIPAddr is LookupIPAddr for a name that is odd.
-func (s *System) oddIPAddr(ctx context.Context, canon string) (addrs []net.IPAddr, err error) {
-	for _, t := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
+// oddNetIP is LookupNetIP for a name that is odd.
+func (s *System) oddNetIP(ctx context.Context, network, canon string) (addrs []netip.Addr, err error) {
+	types := map[string][]dnsmessage.Type{"ip4": {dnsmessage.TypeA}, "ip6": {dnsmessage.TypeAAAA}, "ip": {dnsmessage.TypeA, dnsmessage.TypeAAAA}}[network]
+	for _, t := range types {
 		found, err := s.records(ctx, canon, t)
 		if err != nil {
 			return nil, err
@@ -50,9 +51,9 @@ func (s *System) oddIPAddr(ctx context.Context, canon string) (addrs []net.IPAdd
 		for _, body := range found {
 			switch body := body.(type) {
 			case *dnsmessage.AResource:
-				addrs = append(addrs, net.IPAddr{IP: body.A[:]})
+				addrs = append(addrs, netip.AddrFrom4(body.A))
 			case *dnsmessage.AAAAResource:
-				addrs = append(addrs, net.IPAddr{IP: body.AAAA[:]})
+				addrs = append(addrs, netip.AddrFrom16(body.AAAA).Unmap())
 			}
 		}
 	}

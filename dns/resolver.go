@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 )
 
 // A Resolver answers questions about names. [net.Resolver] is one.
@@ -14,7 +15,7 @@ import (
 type Resolver interface {
 	LookupTXT(ctx context.Context, name string) ([]string, error) // the strings of one record joined
 	LookupMX(ctx context.Context, name string) ([]*net.MX, error)
-	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) // network is "ip4", "ip6", or "ip" for both
 	LookupAddr(ctx context.Context, addr string) (names []string, err error)
 	LookupNS(ctx context.Context, name string) ([]*net.NS, error)
 	LookupCNAME(ctx context.Context, host string) (cname string, err error)
@@ -93,6 +94,8 @@ func asDNSError(name string, err error) error {
 	}
 	de, ok := errors.AsType[*net.DNSError](err)
 	switch {
+	case isUnsuitable(err):
+		return notFound(name, "")
 	case !ok && errors.Is(err, context.Canceled), !ok && errors.Is(err, context.DeadlineExceeded):
 		return givenUp(name, err)
 	case !ok:
@@ -103,4 +106,11 @@ func asDNSError(name string, err error) error {
 	out := *de
 	out.IsTemporary = true
 	return &out
+}
+
+// isUnsuitable reports whether an error of [net.Resolver] says that a name has addresses of the
+// other family only, as those of a hosts file may be.
+func isUnsuitable(err error) bool {
+	_, ok := errors.AsType[*net.AddrError](err)
+	return ok
 }

@@ -52,6 +52,10 @@ func CheckReverse(ctx context.Context, r Resolver, addr netip.Addr) Reverse {
 	case err != nil:
 		return Reverse{Value: TempError, Why: "no answer to the question for the PTR records of " + addr.String()}
 	}
+	network := "ip6"
+	if addr.Is4() {
+		network = "ip4"
+	}
 	var out Reverse
 	var failed string
 	for _, name := range found[:min(len(found), maxReverse)] {
@@ -60,12 +64,12 @@ func CheckReverse(ctx context.Context, r Resolver, addr netip.Addr) Reverse {
 			continue
 		}
 		out.Names = append(out.Names, name)
-		forward, err := r.LookupIPAddr(ctx, name)
+		forward, err := r.LookupNetIP(ctx, network, name)
 		if err != nil && IsTemporary(err) && failed == "" {
 			failed = name
 		}
-		for _, ip := range forward {
-			if a, ok := netip.AddrFromSlice(ip.IP); ok && a.Unmap() == addr {
+		for _, a := range forward {
+			if a.Unmap() == addr {
 				out.Value, out.Name, out.Why = Pass, name, name+" leads back to "+addr.String()
 				return out
 			}

@@ -3,7 +3,6 @@ package dns
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -88,7 +87,7 @@ func names(n int) (out []string) {
 
 // A resolver that is none of ours may hand on what it was told.
 func TestCheckReverseTakesHostNamesOnly(t *testing.T) {
-	f := &fake{names: []string{"", ".", "a b.", "a\r\nX: y.", "b\u00fccher.example.", "-a.example.", "1.2.3.4.", "<x>.example.", "a;b.example.", strings.Repeat("a.", 1000), "[::1]."}, ip: []net.IPAddr{{IP: net.IPv4(192, 0, 2, 1)}}}
+	f := &fake{names: []string{"", ".", "a b.", "a\r\nX: y.", "b\u00fccher.example.", "-a.example.", "1.2.3.4.", "<x>.example.", "a;b.example.", strings.Repeat("a.", 1000), "[::1]."}, ip: []netip.Addr{netip.MustParseAddr("192.0.2.1")}}
 	got := CheckReverse(t.Context(), f, netip.MustParseAddr("192.0.2.1"))
 	if d := cmp.Diff(Reverse{Value: Fail, Why: "the PTR records of 192.0.2.1 are no host names"}, got); d != "" {
 		t.Error(d)

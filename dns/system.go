@@ -209,7 +209,7 @@ func (c *tcpTry) Read(b []byte) (int, error) {
 }
 
 // LookupTXT returns the TXT records of a name, the strings of each joined. Names with any printable
-// ASCII are asked for, as they are with LookupIPAddr; the other methods say of those that no host
+// ASCII are asked for, as they are with LookupNetIP; the other methods say of those that no host
 // can have that they do not exist.
 func (s *System) LookupTXT(ctx context.Context, name string) ([]string, error) {
 	if canon, ok := canonical(name); ok && isOdd(canon) {
@@ -224,13 +224,20 @@ func (s *System) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 	return askList(ctx, name, s.net.LookupMX)
 }
 
-// LookupIPAddr returns the addresses of a name. An address is no name: for one it is
-// told that there is no such host.
-func (s *System) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
+// LookupNetIP returns the addresses of a name, of both families for the network "ip", of one
+// for "ip4" and "ip6": the other is not asked for. An address is no name: for one it is told that there is
+// no such host.
+func (s *System) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	if canon, ok := canonical(host); ok && isOdd(canon) {
-		return s.oddIPAddr(ctx, canon)
+		return s.oddNetIP(ctx, network, canon)
 	}
-	return ask(ctx, host, s.net.LookupIPAddr)
+	addrs, err := ask(ctx, host, func(ctx context.Context, name string) ([]netip.Addr, error) {
+		return s.net.LookupNetIP(ctx, network, name)
+	})
+	for i, a := range addrs {
+		addrs[i] = a.Unmap()
+	}
+	return addrs, err
 }
 
 // LookupAddr returns the names of an address, each with a final dot. What is no name is

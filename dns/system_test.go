@@ -88,7 +88,7 @@ func describe(v any, err error) string {
 			out = append(out, ns.Host)
 		}
 		return strings.Join(out, ", ")
-	case []net.IPAddr:
+	case []netip.Addr:
 		var out []string
 		for _, a := range v {
 			out = append(out, a.String())
@@ -118,7 +118,13 @@ func put(ctx context.Context, r Resolver, q string) string {
 		v, err := r.LookupMX(ctx, name)
 		return describe(v, err)
 	case "IP":
-		v, err := r.LookupIPAddr(ctx, name)
+		v, err := r.LookupNetIP(ctx, "ip", name)
+		return describe(v, err)
+	case "IP4":
+		v, err := r.LookupNetIP(ctx, "ip4", name)
+		return describe(v, err)
+	case "IP6":
+		v, err := r.LookupNetIP(ctx, "ip6", name)
 		return describe(v, err)
 	case "PTR":
 		v, err := r.LookupAddr(ctx, name)
@@ -158,6 +164,8 @@ func TestSystemAnswers(t *testing.T) {
 		{"MX allodd.example.com", "of no use"},
 		{"MX broken.example.com", "temporary"},
 		{"MX nothing.example.com", "not found"},
+		{"IP4 example.com", "192.0.2.1"},
+		{"IP6 example.com", "2001:db8::1"},
 		{"IP example.com", "192.0.2.1, 2001:db8::1"},
 		{"IP alias.example.com", "192.0.2.1, 2001:db8::1"},
 		{"IP underscore_.example.com", "192.0.2.9"},

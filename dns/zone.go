@@ -77,18 +77,15 @@ func (z *Zone) LookupMX(ctx context.Context, name string) ([]*net.MX, error) {
 	return anyLeft(name, out)
 }
 
-// LookupIPAddr returns the addresses of a name. An address is no name: for one it is
-// told that there is no such host.
-func (z *Zone) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
-	n, err := z.find(ctx, host, func(n *node) bool { return len(n.ip) > 0 })
+// LookupNetIP returns the addresses of a name, of both families for the network "ip", of one
+// for "ip4" and "ip6". An address is no name: for one it is told that there is no such host.
+func (z *Zone) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	wanted := func(a netip.Addr) bool { return network == "ip" || a.Is4() == (network == "ip4") }
+	n, err := z.find(ctx, host, func(n *node) bool { return slices.ContainsFunc(n.ip, wanted) })
 	if err != nil {
 		return nil, err
 	}
-	out := make([]net.IPAddr, len(n.ip))
-	for i, a := range n.ip {
-		out[i].IP = a.AsSlice()
-	}
-	return out, nil
+	return slices.DeleteFunc(slices.Clone(n.ip), func(a netip.Addr) bool { return !wanted(a) }), nil
 }
 
 // LookupAddr returns the names of an address, each with a final dot: the PTR records of

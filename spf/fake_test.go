@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -17,20 +18,20 @@ var _ dns.Resolver = (*fakeDNS)(nil)
 type fakeDNS struct {
 	txts   map[string][]string
 	mxs    map[string][]*net.MX
-	hosts  map[string][]net.IPAddr
+	hosts  map[string][]netip.Addr
 	ptrs   map[string][]string // by address
 	cnames map[string]string
 	fails  map[string]bool // where data of a type is not there
 
 	makeTXT  func(name string) []string // nil, or what answers where there is no data
-	makeHost func(name string) []net.IPAddr
+	makeHost func(name string) []netip.Addr
 
 	asked atomic.Int64 // questions
 	names chan<- string
 }
 
 func newFakeDNS() *fakeDNS {
-	return &fakeDNS{txts: map[string][]string{}, mxs: map[string][]*net.MX{}, hosts: map[string][]net.IPAddr{},
+	return &fakeDNS{txts: map[string][]string{}, mxs: map[string][]*net.MX{}, hosts: map[string][]netip.Addr{},
 		ptrs: map[string][]string{}, cnames: map[string]string{}, fails: map[string]bool{}}
 }
 
@@ -42,7 +43,7 @@ func (z *fakeDNS) txt(name string, txts ...string) {
 
 func (z *fakeDNS) host(name string, addrs ...string) {
 	for _, a := range addrs {
-		z.hosts[key(name)] = append(z.hosts[key(name)], net.IPAddr{IP: net.ParseIP(a)})
+		z.hosts[key(name)] = append(z.hosts[key(name)], netip.MustParseAddr(a))
 	}
 }
 
@@ -114,12 +115,19 @@ func (z *fakeDNS) LookupMX(ctx context.Context, name string) ([]*net.MX, error) 
 	return answer(z, ctx, z.mxs, name)
 }
 
-func (z *fakeDNS) LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error) {
+func (z *fakeDNS) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	addrs, err := answer(z, ctx, z.hosts, host)
 	if z.makeHost != nil && dns.IsNotFound(err) {
-		return z.makeHost(host), nil
+		addrs, err = z.makeHost(host), nil
 	}
-	return addrs, err
+	if err != nil {
+		return nil, err
+	}
+	addrs = slices.DeleteFunc(slices.Clone(addrs), func(a netip.Addr) bool { return a.Is4() != (network == "ip4") })
+	if len(addrs) == 0 {
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
+	}
+	return addrs, nil
 }
 
 func (z *fakeDNS) LookupAddr(ctx context.Context, addr string) ([]string, error) {

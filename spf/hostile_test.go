@@ -2,7 +2,6 @@ package spf
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"runtime"
 	"strings"
@@ -51,7 +50,7 @@ func TestHostileDNS(t *testing.T) {
 			PermError, "a record of 198896 octets, of 16384", 1},
 		{"10 000 look-ups in a record that may be long", func(z *fakeDNS) {
 			z.txt("evil.example", "v=spf1"+repeat(10000, " a:%d.evil.example"))
-			z.makeHost = func(string) []net.IPAddr { return []net.IPAddr{{IP: net.IPv4(203, 0, 113, 1)}} }
+			z.makeHost = func(string) []netip.Addr { return []netip.Addr{netip.MustParseAddr("203.0.113.1")} }
 		}, q, Checker{MaxRecord: 1 << 20}, PermError, "a:10.evil.example: more than 10 terms take look-ups", 11},
 		{"look-ups that find nothing", func(z *fakeDNS) { z.txt("evil.example", "v=spf1"+repeat(10, " a:%d.evil.example")) }, q, Checker{},
 			PermError, "a:2.evil.example: more than 2 look-ups find nothing", 4},
@@ -281,13 +280,28 @@ ptr.example TXT "v=spf1 ptr a:nx1.example a:nx2.example -all"
 		{"big.example", PermError, "big.example: records that cannot be used: answer takes 3107 bytes, more than 2000"},
 		{"in.example", PermError, "big.example: records that cannot be used: answer takes 3107 bytes, more than 2000"},
 		{"mx.example", Fail, ""},
-		{"a.example", PermError, "addresses of many.example: answer takes 9600 bytes, more than 2000"},
+		{"a.example", PermError, "addresses of many.example: answer takes 2400 bytes, more than 2000"},
 		{"late.example", TempError, "addresses of dead.example: i/o timeout"},
 		{"ptr.example", Fail, ""},
 	} {
 		got := c.Check(t.Context(), Query{IP: netip.MustParseAddr("192.0.2.1"), From: "a@" + tt.domain}, MailFrom)
 		if got.Value != tt.want || got.Problem != tt.problem {
 			t.Errorf("%s: %s %q, want %s %q", tt.domain, got.Value, got.Problem, tt.want, tt.problem)
+		}
+	}
+}
+
+// There are name servers that fail when they are asked for addresses of the family that a host has
+// none of (RFC 7208 section 5 wants only those of the client's).
+func TestOtherFamilyIsNotAskedFor(t *testing.T) {
+	z, err := dns.ParseZone("zone", strings.NewReader("x.example TXT \"v=spf1 a:half.example -all\"\nhalf.example A 192.0.2.1\nhalf.example SERVFAIL\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Checker{Resolver: z}
+	for ip, want := range map[string]Value{"192.0.2.1": Pass, "2001:db8::1": TempError} {
+		if got := c.Check(t.Context(), Query{IP: netip.MustParseAddr(ip), From: "a@x.example"}, MailFrom); got.Value != want {
+			t.Errorf("%s: %s %q, want %s", ip, got.Value, got.Problem, want)
 		}
 	}
 }

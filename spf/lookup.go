@@ -118,7 +118,8 @@ func (e *evaluation) LookupIPAddr(_ context.Context, name string) ([]net.IPAddr,
 }
 
 // lookupHost returns the addresses of a host that are of the family of the client, or for
-// the mechanism exists those of IPv4.
+// the mechanism exists those of IPv4 (RFC 7208 sections 5 and 5.7). The others are not asked for:
+// there are name servers that fail when they are.
 func (e *evaluation) lookupHost(name, mechanism string) ([]net.IPAddr, error) {
 	if name = askable(name); name == "" {
 		return nil, errNotFound
@@ -126,14 +127,17 @@ func (e *evaluation) lookupHost(name, mechanism string) ([]net.IPAddr, error) {
 	if err := e.ctx.Err(); err != nil {
 		return nil, e.failed("addresses", name, err)
 	}
-	addrs, err := e.resolver.LookupIPAddr(e.ctx, name)
+	network := "ip6"
+	if e.ip.Is4() || mechanism == "exists" {
+		network = "ip4"
+	}
+	found, err := e.resolver.LookupNetIP(e.ctx, network, name)
 	if err != nil {
 		return nil, e.failed("addresses", name, err)
 	}
-	v4 := e.ip.Is4() || mechanism == "exists"
-	other := func(a net.IPAddr) bool { return (a.IP.To4() != nil) != v4 }
-	if slices.ContainsFunc(addrs, other) {
-		addrs = slices.DeleteFunc(slices.Clone(addrs), other)
+	addrs := make([]net.IPAddr, len(found))
+	for i, a := range found {
+		addrs[i].IP = a.Unmap().AsSlice()
 	}
 	return addrs, nil
 }
