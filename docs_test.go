@@ -214,6 +214,20 @@ func TestAttachLinesAreThoseOfConfig(t *testing.T) {
 	}
 }
 
+// Each example stands in the list of those to begin with.
+func TestExamplesInDocs(t *testing.T) {
+	doc := readDoc(t, "docs/configuration.md")
+	files, err := filepath.Glob("examples/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		if !strings.Contains(doc, "| `"+filepath.Base(f)+"` | ") {
+			t.Errorf("docs/configuration.md says nothing of %s", f)
+		}
+	}
+}
+
 // The commands of docs/commands.md print what stands there, numbers aside.
 func TestCommandsInDocs(t *testing.T) {
 	doc := readDoc(t, "docs/commands.md")

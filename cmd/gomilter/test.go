@@ -48,7 +48,8 @@ type testCmd struct {
 
 func (*testCmd) Help() string {
 	return `The filters of the configuration are run on messages, without an MTA and without the daemon, and
-what they would do is shown. Nobody but DNS servers is contacted, and with --dns FILE not even these; nothing is written but what --output asks for.
+what they would do is shown. Nobody but DNS servers is contacted, and with --dns FILE not even
+these; nothing is written but what --output asks for.
 
     gomilter test -c gomilter.toml --diff message.eml
     gomilter test -c gomilter.toml ~/Maildir | tail -20
