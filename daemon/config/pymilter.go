@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -272,6 +273,9 @@ func (m *importer) milter() {
 		if path.IsAbs(dir) {
 			m.printf("\n# datadir\n")
 			m.value("state_dir", dir)
+			if info, err := os.Stat(dir); err == nil && !ownedBy(info, importedOwners()) {
+				m.leave("milter", "datadir", "%s does not belong to the user %s, who is to keep messages there: chown it, or take state_dir away for the folder of the packages", dir, importedUser)
+			}
 		} else {
 			m.leave("milter", "datadir", "%q is no path from the root on", dir)
 		}

@@ -105,6 +105,23 @@ func TestImportPymilterDefaults(t *testing.T) {
 	}
 }
 
+// A folder of the old user is of no use to the new one, and one that is not there will be made.
+func TestImportedFolderOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	for sub, want := range map[string]string{"": "[milter] datadir: " + dir + " does not belong to the user gomilter", "/new": ""} {
+		out, left, err := ImportPymilter(strings.NewReader("[milter]\ndatadir="+dir+sub+"\n"), "pymilter.cfg")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c := parse(t, string(out)); c.StateDir != dir+sub {
+			t.Errorf("state_dir is %q, want %q", c.StateDir, dir+sub)
+		}
+		if all := strings.Join(left, "\n"); (all == "") != (want == "") || !strings.HasPrefix(all, want) {
+			t.Errorf("left %q, want %q", all, want)
+		}
+	}
+}
+
 // bms passed over short lines of the file, which are in half of all names.
 func TestImportedWordsOfFiles(t *testing.T) {
 	for _, tt := range []struct {

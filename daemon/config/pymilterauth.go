@@ -1,6 +1,7 @@
 package config
 
 import (
+	"io/fs"
 	"os/user"
 	"path"
 	"slices"
@@ -215,6 +216,12 @@ func importedOwners() []int {
 		return nil
 	}
 	return []int{uid}
+}
+
+// ownedBy reports whether a file belongs to one of these users; where files have no owners, it does.
+func ownedBy(info fs.FileInfo, uids []int) bool {
+	ids, ok := ownerOf(info)
+	return !ok || slices.Contains(uids, ids.uid)
 }
 
 // sign writes the filter that signs.
