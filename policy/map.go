@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -96,8 +98,8 @@ type entry struct {
 // key twice has to mean the same by it.
 //
 // The error joins an *[EntryError] for each entry that is wrong: keys that nothing is ever looked up by
-// (ErrKey), a key that means two things (ErrEntry), and what cannot be done for some recipients only: CBV, DSN,
-// Quarantine, Discard (ErrEntry).
+// (ErrKey), a key that means two things, or a prefix that means another with the separator behind it (ErrEntry), and
+// what cannot be done for some recipients only: CBV, DSN, Quarantine, Discard (ErrEntry).
 func New(tables ...Table) (*Map, error) {
 	m := &Map{all: make(map[string]*entry)}
 	var errs []error
@@ -128,6 +130,16 @@ func New(tables ...Table) (*Map, error) {
 			m.entries = append(m.entries, x)
 			if into[folded] == nil {
 				into[folded] = x
+			}
+		}
+		for i, e := range t.Entries {
+			if strings.ContainsAny(e.Key, ":!") {
+				continue
+			}
+			// Of these two the one without the separator would never be found.
+			if all, ok := own[strings.ToLower(e.Key)+":"]; ok && all.Action != e.Action {
+				err := fmt.Errorf("%w: %s is %v, and %s, which goes before it and is for the same, is %v", ErrEntry, e.Key, e.Action, all.Key, all.Action)
+				errs = append(errs, &EntryError{t.Name, i, e.Line, err})
 			}
 		}
 	}
@@ -182,6 +194,10 @@ const maxKey = 1024
 //
 //	P:l@a.example.com  P:a.example.com  P:.example.com  P:.com  P:  P
 //
+// Of SMTPAuth, of which l is a user, two more are tried behind the first: that of the user for whatever domain, "P:l@", and
+// before it, where the user's name is itself an address of the domain, as that of "jane@example.com" who sends for
+// example.com, that of the address, "P:jane@example.com".
+//
 // Several prefixes are tried with each key in their order: "dmarc-fail-reject" and "dmarc-fail".
 // Domains are compared by their A-labels, and all letters in any case.
 //
@@ -220,12 +236,23 @@ func lookup(entries map[string]*entry, about string, prefixes []Prefix) (Verdict
 	}
 	local, domain := split(about)
 	who, at, known := appendFolded(keys[:0], local, domain)
+	d := who[at:] // empty where the domain is none that a key may have
 	e := (*entry)(nil)
-	if known {
-		if at > 0 {
-			e = found(":", who)
+	if known && at > 0 {
+		e = found(":", who)
+	}
+	if e == nil && local != "" && len(local) <= maxKey/2 && slices.Contains(prefixes, Prefix(SMTPAuth)) {
+		var user [maxKey]byte
+		if l, realm := split(local); l != "" && known {
+			if own, at, ok := appendFolded(user[:0], l, realm); ok && at > 0 && bytes.Equal(own[at:], d) {
+				e = found(":", own)
+			}
 		}
-		d := who[at:]
+		if e == nil {
+			e = found(":", append(appendLower(user[:0], local), '@'))
+		}
+	}
+	if known {
 		if e == nil {
 			e = found(":", d)
 		}
@@ -349,7 +376,10 @@ func foldKey(key string) (folded string, p Prefix, err error) {
 	if rest, ok := strings.CutPrefix(domain, "."); ok && local == "" && who[0] == '.' {
 		dot, domain = ".", rest
 	}
-	if domain == "" {
+	switch {
+	case domain == "" && local != "" && p.Identity() == SMTPAuth: // a user for whatever domain
+		return string(p) + ":" + string(appendLower(nil, who)), p, nil
+	case domain == "":
 		return "", "", fmt.Errorf("%w: %s has no domain", ErrKey, short(key))
 	}
 	if who[0] == '@' {

@@ -210,6 +210,10 @@ func TestNewTellsWhatIsWrong(t *testing.T) {
 		{"an address of an author", Table{Entries: []Entry{{Key: "dmarc-fail-reject:jane@example.com", Action: Action{Word: OK}}}}, ErrKey, "dmarc is of domains"},
 		{"what is below an address literal", Table{Entries: []Entry{{Key: "spf-fail:.[192.0.2.1]", Action: Action{Word: OK}}}}, ErrKey, "nothing is below an address"},
 		{"a long key", Table{Entries: []Entry{{Key: "spf-fail:" + strings.Repeat("x", 600) + "@example.com", Action: Action{Word: OK}}}}, ErrKey, "more than 512 bytes"},
+		{"a user of nothing", Table{Entries: []Entry{{Key: "smtp-auth:@", Action: Action{Word: OK}}}}, ErrKey, "has no domain"},
+		{"users of a domain", Table{Entries: []Entry{{Key: "smtp-auth:@example.com", Action: Action{Word: OK}}}}, ErrKey, "a domain is written without"},
+		{"a prefix that means two things", Table{Entries: []Entry{{Key: "SPF-fail!", Action: Action{Word: OK}}, {Key: "spf-Fail", Action: Action{Word: Reject}, Line: 7}}}, ErrEntry,
+			"t:7: policy: entry is not right: spf-Fail is REJECT, and SPF-fail!, which goes before it and is for the same, is OK"},
 		{"no word", Table{Entries: []Entry{{Key: "spf-fail:example.com"}}}, ErrWord, "none"},
 		{"a key that means two things", Table{Entries: []Entry{{Key: "spf-fail:Example.com", Action: Action{Word: OK}}, {Key: "SPF-fail!example.com", Action: Action{Word: Reject}, Line: 7}}}, ErrEntry, "t:7: "},
 		{"a call-back for some recipients", Table{Entries: []Entry{{Key: "spf-fail", Action: Action{Word: CBV}}}, Rcpts: some}, ErrEntry, "CBV is for the message as a whole"},
@@ -227,6 +231,62 @@ func TestNewTellsWhatIsWrong(t *testing.T) {
 	same := Table{Name: "t", Entries: []Entry{{Key: "spf-fail", Action: Action{Word: OK}}, {Key: "SPF-Fail", Action: Action{Word: OK}}}}
 	if _, err := New(same); err != nil {
 		t.Errorf("a key that means the same twice: %v", err)
+	}
+}
+
+// The one that would never be found is the one that is wrong, whichever stands first; the other table may say what it wants.
+func TestPrefixWithAndWithoutSeparator(t *testing.T) {
+	bare, all := Entry{Key: "spf-fail", Action: Action{Word: OK}, Line: 1}, Entry{Key: "spf-fail:", Action: Action{Word: Reject}, Line: 2}
+	_, err := New(Table{Name: "t", Entries: []Entry{bare, all}})
+	if e, ok := errors.AsType[*EntryError](err); !ok || e.Index != 0 || e.Line != 1 || !errors.Is(err, ErrEntry) {
+		t.Errorf("New = %v, want an error of line 1", err)
+	}
+	if _, err := New(Table{Name: "t", Entries: []Entry{bare}}, Table{Name: "u", Entries: []Entry{all}}); err != nil {
+		t.Errorf("in two tables: %v", err)
+	}
+	all.Action = bare.Action
+	if _, err := New(Table{Name: "t", Entries: []Entry{bare, all}}); err != nil {
+		t.Errorf("where both mean the same: %v", err)
+	}
+}
+
+// Which user may send for which domain.
+func TestUsers(t *testing.T) {
+	order := []string{
+		"smtp-auth:ann@example.com@example.com", "smtp-auth:ann@example.com", "smtp-auth:ann@example.com@", "smtp-auth:example.com", "smtp-auth:.com",
+		"smtp-auth:", "smtp-auth",
+	}
+	for i, want := range order {
+		m := newMap(t, table(t, "f", strings.Join(order[i:], " OK\n")+" OK"))
+		if v, ok := m.Lookup("ann@example.com@example.com", "", "smtp-auth"); !ok || v.Key != want {
+			t.Errorf("with %q the first key is %q, want %q", order[i:], v.Key, want)
+		}
+	}
+	m := newMap(t, table(t, "f",
+		"SMTP-Auth:Jane@ REJECT", "smtp-auth:jane@example.com OK", "smtp-auth:joe@corp.example@ REJECT", "smtp-auth:joe@corp.example OK",
+		"smtp-auth:eve@bücher.example OK", "smtp-auth:example.org BAN", "spf-none:jane@example.net OK", "smtp-auth:corp\\bob@ REJECT"))
+	for _, tt := range []struct{ name, prefix, about, want string }{
+		{"a user for the domain that he may send for", "smtp-auth", "jane@example.com", "smtp-auth:jane@example.com (f:2): OK"},
+		{"and for others", "smtp-auth", "JANE@example.net", "SMTP-Auth:Jane@ (f:1): REJECT"},
+		{"before what is said of the domain", "smtp-auth", "jane@example.org", "SMTP-Auth:Jane@ (f:1): REJECT"},
+		{"for a domain that is none", "smtp-auth", "jane@a..b", "SMTP-Auth:Jane@ (f:1): REJECT"},
+		{"for a domain that is too long", "smtp-auth", "jane@" + strings.Repeat("a.", 5000), "SMTP-Auth:Jane@ (f:1): REJECT"},
+		{"for no domain", "smtp-auth", "jane@", "SMTP-Auth:Jane@ (f:1): REJECT"},
+		{"a user who is an address, for his own domain", "smtp-auth", "Joe@Corp.example@corp.Example", "smtp-auth:joe@corp.example (f:4): OK"},
+		{"and for others", "smtp-auth", "joe@corp.example@example.com", "smtp-auth:joe@corp.example@ (f:3): REJECT"},
+		{"and for a domain below his own", "smtp-auth", "joe@corp.example@a.corp.example", "smtp-auth:joe@corp.example@ (f:3): REJECT"},
+		{"a user of another domain is another", "smtp-auth", "jane@example.net@example.com", "none"},
+		{"a user whose name ends alike", "smtp-auth", "xjane@example.com", "none"},
+		{"a user of an internationalized domain", "smtp-auth", "eve@bücher.example@xn--bcher-kva.example", "smtp-auth:eve@bücher.example (f:5): OK"},
+		{"a user with a backslash", "smtp-auth", `CORP\Bob@example.com`, `smtp-auth:corp\bob@ (f:8): REJECT`},
+		{"a user that no key can have", "smtp-auth", strings.Repeat("x", 5000) + "@example.org", "smtp-auth:example.org (f:6): BAN"},
+		{"an address of a sender is no user", "spf-none", "jane@example.net@example.net", "none"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if v, _ := m.Lookup(tt.about, "", prefix(t, tt.prefix)); v.String() != tt.want {
+				t.Errorf("Lookup(%.80q) = %v, want %v", tt.about, v, tt.want)
+			}
+		})
 	}
 }
 
@@ -257,6 +317,7 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 				found++
 			}
 			m.Lookup(about, "", specific, general)
+			m.Lookup("jane@example.org@"+"example.org", "", "smtp-auth")
 		}
 	}); n != 0 {
 		t.Errorf("look-ups allocate %v times, want 0", n)

@@ -66,6 +66,7 @@ func (e *LineError) Unwrap() error { return e.Err }
 type File struct {
 	Entries []Entry
 	Others  int // entries that the MTA or another program reads, such as "From:example.com" or "192.0.2"
+	Strays  []Stray
 }
 
 // maxErrors is how many lines of a file are told.
@@ -117,6 +118,9 @@ func Parse(name string, data []byte, s Syntax, l Limits) (File, error) {
 			continue
 		case !ours:
 			f.Others++
+			if like := nearest(key, value); like != "" && len(f.Strays) < maxErrors {
+				f.Strays = append(f.Strays, Stray{Key: short(key), Line: at, Like: like})
+			}
 			continue
 		case !utf8.ValidString(line):
 			bad(at, fmt.Errorf("%w: it is no UTF-8", ErrFile))

@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(File{tt.want, tt.others}, f); diff != "" {
+			if diff := cmp.Diff(File{Entries: tt.want, Others: tt.others}, f); diff != "" {
 				t.Errorf("Parse(%q) (-want +got):\n%s", tt.in, diff)
 			}
 		})
