@@ -595,7 +595,7 @@ func TestCacheExistsKnown(t *testing.T) {
 	c := NewCache(f, CacheOptions{})
 	defer c.Close()
 	for range 2 {
-		for name, want := range map[string]string{"there": "true true <nil>", "not": "false true <nil>", "broken": "false false lookup broken.: broken"} {
+		for name, want := range map[string]string{"there": "true true <nil>", "not": "false true <nil>", "broken": "false false lookup broken: broken"} {
 			exists, known, err := Exists(t.Context(), c, name)
 			if got := fmt.Sprint(exists, known, err); got != want {
 				t.Errorf("%s: %s, want %s", name, got, want)

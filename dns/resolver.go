@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"strings"
 )
 
 // A Resolver answers questions about names. [net.Resolver] is one.
@@ -100,12 +101,24 @@ func asDNSError(name string, err error) error {
 		return givenUp(name, err)
 	case !ok:
 		return &net.DNSError{UnwrapErr: err, Err: err.Error(), Name: name, IsTemporary: !errors.Is(err, ErrAnswer)}
-	case de.IsNotFound, de.IsTemporary, errors.Is(de, ErrAnswer):
-		return de
 	}
 	out := *de
-	out.IsTemporary = true
+	out.IsTemporary = !de.IsNotFound && !errors.Is(de, ErrAnswer)
+	out.Err, out.Name, out.Server = trouble(de), name, ""
 	return &out
+}
+
+// trouble returns what a look-up failed of, without the addresses of ours that [net.Resolver]
+// puts there: strangers are told, too.
+func trouble(de *net.DNSError) string {
+	verb, _, _ := strings.Cut(de.Err, " ")
+	switch i := strings.LastIndex(de.Err, ": "); {
+	case de.IsTimeout:
+		return "no answer in time"
+	case i >= 0 && (verb == "dial" || verb == "read" || verb == "write"):
+		return "no name server answers: " + de.Err[i+2:]
+	}
+	return de.Err
 }
 
 // isUnsuitable reports whether an error of [net.Resolver] says that a name has addresses of the

@@ -704,3 +704,25 @@ func FuzzReply(f *testing.F) {
 		}
 	})
 }
+
+// What strangers may be told of a look-up that failed says nothing of whom we asked.
+func TestErrorsNameNoServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	s, err := NewSystem(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewCache(s, CacheOptions{})
+	defer c.Close()
+	for _, r := range []Resolver{s, c} {
+		_, err := r.LookupTXT(t.Context(), "x.example")
+		if want := "lookup x.example: no name server answers: connection refused"; err == nil || err.Error() != want {
+			t.Errorf("%T: %v, want %s", r, err, want)
+		}
+	}
+}
