@@ -228,6 +228,40 @@ func TestExamplesInDocs(t *testing.T) {
 	}
 }
 
+// The rules on users that docs/filters.md shows do what it says.
+func TestUsersAndDomainsInDocs(t *testing.T) {
+	_, text, found := strings.Cut(readDoc(t, "docs/filters.md"), "**Users and their domains.**")
+	_, text, opened := strings.Cut(text, "```toml\n")
+	rules, _, closed := strings.Cut(text, "```\n")
+	if !found || !opened || !closed {
+		t.Fatal("there are no rules")
+	}
+	gomilter, dir := buildGomilter(t), t.TempDir()
+	conf, mail := filepath.Join(dir, "gomilter.toml"), filepath.Join(dir, "mail.eml")
+	for name, content := range map[string]string{
+		conf: "[[listener]]\nsocket = \"inet:0@127.0.0.1\"\nchain = [\"access\"]\n[filter.access]\n" + rules,
+		mail: "From: a@example.com\nSubject: hi\n\ntext\n",
+	} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ user, from, want string }{
+		{"jane", "jane@example.com", "accept"},
+		{"jane", "", "accept"},
+		{"jane", "jane@shop.example", "reject"},
+		{"jane", "jane@example.org", "reject"},
+		{"shop", "orders@shop.example", "accept"},
+		{"shop", "shop@example.com", "reject"},
+		{"shop", "shop@example.org", "reject"},
+	} {
+		out, err := exec.Command(gomilter, "test", "-c", conf, "--auth", tt.user, "--from="+tt.from, mail).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "mail.eml: "+tt.want+" at ") {
+			t.Errorf("%s as %q: %v, want %s\n%s", tt.user, tt.from, err, tt.want, out)
+		}
+	}
+}
+
 // The commands of docs/commands.md print what stands there, numbers aside.
 func TestCommandsInDocs(t *testing.T) {
 	doc := readDoc(t, "docs/commands.md")
