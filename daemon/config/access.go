@@ -25,7 +25,7 @@ var accessKind = filterKind{
 
 // Access is the table of a filter of kind access.
 type Access struct {
-	Wait        AccessWait   `toml:"wait" doc:"let refusals by SPF and HELO wait for the end of the message, where a DKIM signature of the author's or the sender's domain cancels them: auto where a filter before it in the chain does DKIM and DMARC, always, never"`
+	Wait        AccessWait   `toml:"wait" doc:"let refusals by SPF and HELO wait for the end of the message, where a DKIM signature of the author's or the sender's domain cancels them, or puts them off where its key cannot be had now: auto where a filter before it in the chain does DKIM and DMARC, always, never"`
 	HeloNumeric bool         `toml:"helo_numeric" doc:"refuse clients from outside whose HELO name is an address, or an address in brackets that is not their own"`
 	HeloMissing bool         `toml:"helo_missing" doc:"refuse clients from outside that send no HELO"`
 	HeloNames   []string     `toml:"helo_names" doc:"refuse clients from outside whose HELO name is one of these, such as our own; with wildcards"`
@@ -41,7 +41,7 @@ type Access struct {
 // An AccessRule is a table [[filter.NAME.rule]].
 type AccessRule struct {
 	Name  string   `toml:"name" doc:"of the rule in explanations; the default is its number"`
-	Keys  []string `toml:"keys" example:"[\"spf-fail:example.com\"]" doc:"what it is for: spf-RESULT, helo-RESULT, dkim-RESULT, dmarc-RESULT or smtp-auth, and behind a colon an address, a domain, or the parent of domains with a dot before it"`
+	Keys  []string `toml:"keys" example:"[\"spf-fail:example.com\"]" doc:"what it is for: spf-RESULT, helo-RESULT, dkim-RESULT, dmarc-RESULT or smtp-auth, and behind a colon an address, a domain, or the parent of domains with a dot before it; behind smtp-auth: a user, @ and the domain of the sender, or none for all"`
 	Do    string   `toml:"do" example:"\"REJECT\"" doc:"OK, WHITELIST, CBV, DSN, QUARANTINE, TEMPFAIL, DISCARD, REJECT or BAN, or a reply such as 550 5.7.1 text; there is no default"`
 	Rcpts []string `toml:"rcpts" example:"[\"*@example.com\"]" doc:"the recipients it is for: user@domain, @domain, with wildcards; without, all"`
 }
@@ -170,6 +170,14 @@ func (b *build) badAt(at place, key, format string, args ...any) {
 	b.problem(at.problem(whole, format, args...))
 }
 
+// warnAt tells what is unwise at such a place.
+func (b *build) warnAt(at place, key, format string, args ...any) {
+	_, whole := b.at(key)
+	w := at.problem(whole, format, args...)
+	w.Warning = true
+	b.problem(w)
+}
+
 // rule makes a table of a rule.
 func (o *Access) rule(b *build, i int, r AccessRule, p *accessPolicies) (t policy.Table, ok bool) {
 	key := element("rule", i)
@@ -210,6 +218,9 @@ func (o *Access) rule(b *build, i int, r AccessRule, p *accessPolicies) (t polic
 			continue
 		}
 		t.Entries = append(t.Entries, e)
+		if why := e.Doubt(); why != "" {
+			b.warn(element(key+".keys", j), "%s", why)
+		}
 		at, _ := b.at(element(key+".keys", j))
 		p.uses = append(p.uses, policyUse{prefix.Identity(), action.Word, k, at, element(key+".keys", j)})
 	}
@@ -270,12 +281,24 @@ func (o *Access) file(b *build, i int, m AccessMap, p *accessPolicies) (t policy
 		return t, false
 	}
 	t.Entries = f.Entries
+	doubts := 0
 	for _, e := range f.Entries {
 		prefix, _ := e.Prefix() // Parse has read it
-		p.uses = append(p.uses, policyUse{prefix.Identity(), e.Action.Word, e.Key, place{file: m.File, line: int32(e.Line)}, key + ".file"})
+		at := place{file: m.File, line: int32(e.Line)}
+		p.uses = append(p.uses, policyUse{prefix.Identity(), e.Action.Word, e.Key, at, key + ".file"})
+		if why := e.Doubt(); why != "" && doubts < maxDoubts {
+			b.warnAt(at, key+".file", "%s", why)
+			doubts++
+		}
+	}
+	for _, s := range f.Strays[:min(len(f.Strays), maxDoubts)] {
+		b.warnAt(place{file: m.File, line: int32(s.Line)}, key+".file", "%s is left to other programs, as one of %d entries here; if it is meant for this filter, write %s", s.Key, f.Others, s.Like)
 	}
 	return t, true
 }
+
+// maxDoubts bounds warnings of each kind about one file, which may be long.
+const maxDoubts = 20
 
 // recipients compiles a list of recipients; nil for one that is not there.
 func recipients(b *build, key string, list []string) func(string) bool {

@@ -48,6 +48,16 @@ func TestAccessProblems(t *testing.T) {
 		{"a HELO name that is none", withAccess + "helo_names = ['*.example.com', 'a b']", "", "c.toml:6:32: filter.access.helo_names[2]: address: pattern \"a b\": no host name with the wildcards * and ?\n"},
 
 		{"a map", withAccess + "[[filter.access.map]]\nfile = 'f'", "From:x RELAY\nSPF-Fail REJECT\n", ""},
+		{"keys that look like ours", withAccess + "[[filter.access.map]]\nfile = 'f'", "spf_softfail REJECT\nspf-fail REJECT\nsfp-none REJECT\nFrom:x RELAY\nspf softfail REJECT\nsmtp-test!x REJECT\n",
+			"warning: f:1: filter.access.map[1].file: spf_softfail is left to other programs, as one of 5 entries here; if it is meant for this filter, write spf-softfail\n" +
+				"warning: f:3: filter.access.map[1].file: sfp-none is left to other programs, as one of 5 entries here; if it is meant for this filter, write spf-none\n" +
+				"warning: f:5: filter.access.map[1].file: spf is left to other programs, as one of 5 entries here; if it is meant for this filter, write spf-softfail\n"},
+		{"a user who is taken for a domain", withAccess + "[[filter.access.map]]\nfile = 'f'", "smtp-auth:jane REJECT\nsmtp-auth:joe@ REJECT\n",
+			"warning: f:1: filter.access.map[1].file: jane is a domain here; write smtp-auth:jane@ for the user, or smtp-auth:jane. for the domain\n"},
+		{"the same in a rule", rule("keys = ['spf-fail', 'smtp-auth:jane']\ndo = 'REJECT'"), "",
+			"warning: c.toml:7:21: filter.access.rule[1].keys[2]: jane is a domain here; write smtp-auth:jane@ for the user, or smtp-auth:jane. for the domain\n"},
+		{"a prefix that means two things", withAccess + "[[filter.access.map]]\nfile = 'f'", "spf-fail OK\nspf-fail: REJECT\n",
+			"f:1: filter.access.map[1].file: spf-fail is OK, and spf-fail:, which goes before it and is for the same, is REJECT\n"},
 		{"a map that is not there", withAccess + "[[filter.access.map]]\nfile = 'none'", "", "c.toml:7:1: filter.access.map[1].file: open "},
 		{"no file", withAccess + "[[filter.access.map]]\nsyntax = 'postfix'", "", "c.toml:6:17: filter.access.map[1].file: it names no file; write file = \"/etc/mail/access\"\n"},
 		{"a syntax that there is not", withAccess + "[[filter.access.map]]\nfile = 'f'\nsyntax = 'hash'", "spf-fail OK\n", "c.toml:8:10: filter.access.map[1].syntax: \"hash\" is none of sendmail, postfix\n"},
@@ -87,6 +97,15 @@ func TestAccessProblems(t *testing.T) {
 				t.Errorf("problems:\n%s\nwant:\n%s", got, tt.want)
 			}
 		})
+	}
+}
+
+// A file of nothing else but what looks like a mistake is told of in few lines.
+func TestAccessDoubtsAreNotWithoutEnd(t *testing.T) {
+	path := write(t, "c.toml", withAccess+"[[filter.access.map]]\nfile = 'f'", "f", strings.Repeat("dkim_fail REJECT\nsmtp-auth:jane REJECT\n", 1000))
+	_, problems := parseFiles(t, path)
+	if len(problems) != 2*maxDoubts {
+		t.Errorf("%d problems, want %d", len(problems), 2*maxDoubts)
 	}
 }
 

@@ -208,6 +208,28 @@ func TestVerdicts(t *testing.T) {
 		{"a call-back is not cancelled", []string{"spf-softfail CBV"}, access.Options{Wait: true}, world{spf: found(spf.SoftFail), dkim: signed("pass example.org"), dmarc: author(dmarc.Pass, dmarc.NoPolicy)}, "OK", policy.CBV},
 		{"a whitelisted signature cancels SPF", []string{"spf-fail REJECT", "dkim-pass:list.example WHITELIST"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("pass list.example"), dmarc: author(dmarc.Fail, dmarc.NoPolicy)}, "OK", policy.Whitelist},
 
+		{"a signature of the author that could not be checked puts it off", []string{"spf-fail REJECT"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("fail example.org", "temperror mail.example.org"), dmarc: author(dmarc.TempError, "")}, "end 451 4.7.5", 0},
+		{"one of the envelope sender, too, beside a good one of others", []string{"spf-fail REJECT"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("pass evil.example", "temperror example.org"),
+			dmarc: &dmarc.Result{Value: dmarc.Fail, From: "example.com", Org: "example.com"}}, "end 451 4.7.5", 0},
+		{"one of others does not", []string{"spf-fail REJECT"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror evil.example", "fail example.org"), dmarc: author(dmarc.Fail, "")}, "end 550 5.7.23", 0},
+		{"nor one whose key is wrong", []string{"spf-fail REJECT"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("permerror example.org"), dmarc: author(dmarc.Fail, "")}, "end 550 5.7.23", 0},
+		{"beside one that passes nothing is put off", []string{"spf-fail REJECT"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org", "pass example.org"), dmarc: author(dmarc.Pass, "")}, "OK", policy.None},
+		{"a refusal with its own text is put off without it", []string{"spf-fail 554 5.7.0 no"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")}, "end 451 4.7.5", 0},
+		{"what is dropped is put off", []string{"spf-fail DISCARD"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")}, "end 451 4.7.5", 0},
+		{"what is held is not", []string{"spf-fail QUARANTINE"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")}, "OK", 0},
+		{"HELO is put off, too", []string{"helo-fail REJECT"}, access.Options{Wait: true}, world{spf: heloFound(spf.None, spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")}, "end 451 4.7.5", 0},
+		{"BAN is not", []string{"spf-fail BAN"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")}, "rcpt 550 5.7.23", 0},
+		{"where the domain of the author is not known, one of the envelope sender", []string{"spf-fail REJECT"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"),
+			dmarc: &dmarc.Result{Value: dmarc.PermError}}, "end 451 4.7.5", 0},
+		{"and none where there is no sender", []string{"spf-fail REJECT"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"),
+			dmarc: &dmarc.Result{Value: dmarc.PermError}, mail: miltertest.Mail{From: "<>"}}, "end 550 5.7.23", 0},
+		{"a refusal by what did not wait prevails", []string{"spf-fail REJECT", "dmarc-temperror REJECT"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")}, "end 550 5.7.26", 0},
+		{"the map puts off with a reply of its own", []string{"spf-fail REJECT", "dkim-temperror 450 4.4.3 later"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")}, "end 450 4.4.3", 0},
+		{"the map says that such a signature is none", []string{"spf-fail REJECT", "dkim-temperror OK"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")}, "end 550 5.7.23", 0},
+		{"the map says so of another domain", []string{"spf-fail REJECT", "dkim-temperror:example.com OK"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")}, "end 451 4.7.5", 0},
+		{"the map refuses such a signature", []string{"spf-fail REJECT", "dkim-temperror REJECT"}, access.Options{Wait: true}, world{spf: found(spf.SoftFail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")}, "end 550 5.7.5", 0},
+		{"what is whitelisted is not put off", []string{"spf-fail REJECT", "dmarc-temperror WHITELIST"}, access.Options{Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")}, "OK", policy.Whitelist},
+
 		{"DKIM fail", []string{"dkim-fail REJECT"}, access.Options{}, world{dkim: signed("fail example.org")}, "end 550 5.7.20", 0},
 		{"DKIM fail of a named domain", []string{"dkim-fail:bank.example REJECT"}, access.Options{}, world{dkim: signed("fail example.org")}, "OK", policy.None},
 		{"a broken signature beside one that passes", []string{"dkim-fail REJECT"}, access.Options{}, world{dkim: signed("fail example.org", "pass list.example")}, "OK", policy.None},
@@ -226,7 +248,7 @@ func TestVerdicts(t *testing.T) {
 		{"a domain that is to sign, where there are two authors", []string{"dkim-none:example.org REJECT"}, access.Options{}, world{dkim: signed("pass evil.example"), dmarc: &dmarc.Result{Value: dmarc.PermError}}, "OK", policy.None},
 		{"a key that is being tested is as no signature", []string{"dkim-fail REJECT"}, access.Options{},
 			world{dkim: &dkim.Checked{Signatures: []dkim.Result{{Value: dkim.Fail, Domain: "example.org", Testing: true}}}}, "OK", policy.None},
-		{"no answer of DNS", []string{"dkim-temperror TEMPFAIL"}, access.Options{}, world{dkim: signed("temperror example.org")}, "end 451 4.7.20", 0},
+		{"no answer of DNS", []string{"dkim-temperror TEMPFAIL"}, access.Options{}, world{dkim: signed("temperror example.org")}, "end 451 4.7.5", 0},
 		{"a weak key", []string{"dkim-policy REJECT"}, access.Options{}, world{dkim: signed("policy example.org")}, "end 550 5.7.21", 0},
 		{"a signature of a named domain whitelists", []string{"dkim-pass:friend.example WHITELIST"}, access.Options{}, world{dkim: signed("pass friend.example"), dmarc: author(dmarc.Fail, dmarc.NoPolicy)}, "OK", policy.Whitelist},
 		{"one of whatever domain does not", []string{"dkim-pass WHITELIST", "dmarc-fail CBV"}, access.Options{}, world{dkim: signed("pass evil.example"), dmarc: author(dmarc.Fail, dmarc.NoPolicy)}, "OK", policy.CBV},
@@ -246,6 +268,12 @@ func TestVerdicts(t *testing.T) {
 		{"a user for a domain", []string{"smtp-auth:good@example.org OK", "smtp-auth:example.org REJECT"}, access.Options{}, world{class: filter.Authenticated, user: "Good"}, "OK", policy.OK},
 		{"another user", []string{"smtp-auth:good@example.org OK", "smtp-auth:example.org REJECT"}, access.Options{}, world{class: filter.Authenticated, user: "bad"}, "rcpt 550 5.7.1", 0},
 		{"another domain", []string{"smtp-auth:good@example.com OK", "smtp-auth:example.com REJECT"}, access.Options{}, world{class: filter.Authenticated, user: "bad"}, "OK", policy.None},
+		{"a user whatever the domain", []string{"smtp-auth:jane@ REJECT", "smtp-auth:jane@example.com OK", "smtp-auth:example.org OK"}, access.Options{}, world{class: filter.Authenticated, user: "Jane"}, "rcpt 550 5.7.1", 0},
+		{"a user for the domain that is his", []string{"smtp-auth:jane@ REJECT", "smtp-auth:jane@example.org OK"}, access.Options{}, world{class: filter.Authenticated, user: "jane"}, "OK", policy.OK},
+		{"a user whatever the domain, with none", []string{"smtp-auth:jane@ REJECT"}, access.Options{}, world{class: filter.Authenticated, user: "jane", mail: miltertest.Mail{From: "<>"}}, "rcpt 550 5.7.1", 0},
+		{"a user who is an address, for its domain", []string{"smtp-auth REJECT", "smtp-auth:jane@example.org OK"}, access.Options{}, world{class: filter.Authenticated, user: "jane@example.org"}, "OK", policy.OK},
+		{"and for others", []string{"smtp-auth REJECT", "smtp-auth:jane@example.com OK"}, access.Options{}, world{class: filter.Authenticated, user: "jane@example.com"}, "rcpt 550 5.7.1", 0},
+		{"and whatever the domain", []string{"smtp-auth:jane@example.com@ REJECT"}, access.Options{}, world{class: filter.Authenticated, user: "jane@example.com"}, "rcpt 550 5.7.1", 0},
 		{"a user with an @", []string{"smtp-auth:jane@corp.example@example.org REJECT"}, access.Options{}, world{class: filter.Authenticated, user: "jane@corp.example"}, "rcpt 550 5.7.1", 0},
 		{"a sender without a domain", []string{"smtp-auth:bad@localhost.localdomain REJECT"}, access.Options{}, world{class: filter.Authenticated, user: "bad", mail: miltertest.Mail{From: "<bad>"}}, "rcpt 550 5.7.1", 0},
 		{"the null sender does not get past", []string{"smtp-auth REJECT", "smtp-auth:good@localhost.localdomain OK"}, access.Options{}, world{class: filter.Authenticated, user: "bad", mail: miltertest.Mail{From: "<>"}}, "rcpt 550 5.7.1", 0},
@@ -367,6 +395,24 @@ func TestRecipients(t *testing.T) {
 	}
 }
 
+// Who has a word for a signature that could not be checked is refused by it, others are put off.
+func TestRecipientsArePutOff(t *testing.T) {
+	s := tableOf(t, "strict", "dkim-temperror OK")
+	s.Rcpts = func(a string) bool { return strings.HasPrefix(a, "strict") }
+	m, err := policy.New(s, tableOf(t, "all", "spf-fail REJECT"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, x, _ := play(t, mta.Postfix, access.Options{Map: m, Wait: true}, world{spf: found(spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, ""),
+		mail: miltertest.Mail{Rcpts: []string{"<strict@example.net>", "<jane@example.net>"}}})
+	why := x.Filters[len(x.Filters)-1].Why
+	for _, want := range []string{"for strict@example.net: spf-fail (all:1): REJECT", "for jane@example.net: spf-fail (all:1): TEMPFAIL"} {
+		if !strings.Contains(why, want) {
+			t.Errorf("explained %q, want %q", why, want)
+		}
+	}
+}
+
 // Where all recipients agree there is one answer, and a message for nobody is dropped.
 func TestRecipientsWhoAgree(t *testing.T) {
 	s := tableOf(t, "strict", "dmarc-pass OK")
@@ -457,7 +503,7 @@ func TestExplanations(t *testing.T) {
 	}
 	want := []string{
 		"mail: spf-fail of sender@example.org: spf-fail (access:1): REJECT, which waits for DKIM",
-		"end: spf-fail (access:1): REJECT does not count: DKIM shows that the message is from example.org; " +
+		"end: spf-fail of sender@example.org: spf-fail (access:1): REJECT, which does not count: DKIM shows that the message is from example.org; " +
 			"dkim-pass of example.org: dkim-pass:.org (access:2): OK; dmarc-pass of example.org: dmarc-pass (access:3): WHITELIST",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -470,9 +516,22 @@ func TestWhatWaitedIsExplained(t *testing.T) {
 	o := access.Options{Wait: true, Map: policies(t, "spf-fail REJECT")}
 	_, x, _ := play(t, mta.Postfix, o, world{spf: found(spf.Fail), dkim: signed("pass evil.example"), dmarc: author(dmarc.Fail, "")})
 	last := x.Filters[len(x.Filters)-1]
-	want := "spf-fail (access:1): REJECT counts: DKIM does not show that the message is from its author or sender"
+	want := "spf-fail of sender@example.org: spf-fail (access:1): REJECT, which counts: DKIM does not show that the message is from its author or sender"
 	if last.Name != "access" || last.Stage != "end" || last.Why != want {
 		t.Errorf("%+v, want %q", last, want)
+	}
+}
+
+func TestWhatIsPutOffIsExplained(t *testing.T) {
+	o := access.Options{Wait: true, Map: policies(t, "spf-fail REJECT")}
+	_, x, _ := play(t, mta.Postfix, o, world{spf: found(spf.Fail), dkim: signed("temperror example.org"), dmarc: author(dmarc.TempError, "")})
+	last := x.Filters[len(x.Filters)-1]
+	want := "spf-fail of sender@example.org: spf-fail (access:1): REJECT, which is put off: it cannot be told now whether the signature of example.org is valid"
+	if last.Name != "access" || last.Stage != "end" || last.Why != want {
+		t.Errorf("%+v, want %q", last, want)
+	}
+	if text := "DKIM temperror: the signature of example.org cannot be checked now; for that DNS has to tell the key s._domainkey.example.org"; x.Reply.Text[0] != text {
+		t.Errorf("the client is told %q, want %q", x.Reply.Text, text)
 	}
 }
 

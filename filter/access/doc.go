@@ -10,8 +10,8 @@
 // At MAIL, or at RCPT where tables of the map are for some recipients only:
 //
 //   - smtp-auth, of messages of class Authenticated. It is looked up for USER@DOMAIN, the domain being that
-//     of MAIL FROM: which user may use which domain. Where the sender has no domain, or is the null sender,
-//     that is localhost.localdomain.
+//     of MAIL FROM: which user may use which domain; then for USER@, whatever the domain. Where the sender has no domain, or is
+//     the null sender, that is localhost.localdomain. [policy.Map.Lookup] tells of users whose names are addresses.
 //   - spf-RESULT, of class External, for the sender; of the null sender for postmaster@HELO-NAME.
 //   - helo-RESULT, of class External, for the HELO name: where the sender is not the null sender, and its
 //     SPF neither passes nor is temperror.
@@ -36,6 +36,11 @@
 // Forwarded mail fails SPF, and what shows that it is genuine all the same is a signature. With Options.Wait, words of SPF and
 // HELO that refuse, hold or drop wait for the end of the message, and do not count if a signature passes that is the
 // author's in the sense of DMARC, or of the envelope sender's domain. BAN neither waits nor yields.
+//
+// Where no such signature passes, but DNS did not tell the key of one, it may pass later: REJECT and DISCARD that waited are then
+// put off, and the client is told to come again (451 4.7.5, RFC 6376 section 6.3). If the map has a word for dkim-temperror of its
+// domain, that says what is done: TEMPFAIL puts off with its own reply; with any other word nothing is put off. Signatures of other
+// domains, which anybody can add, put nothing off.
 //
 // CBV and DSN are done by filters behind this one that find them in the fact [policy.Verdict], as WHITELIST is heeded by
 // them; without such filters they are the same as OK. Of the null sender they are OK.

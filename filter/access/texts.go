@@ -12,8 +12,9 @@ import (
 	"github.com/gomilter/gomilter/spf"
 )
 
-// What clients are told, each time what failed and what the sender's admin can do. Subjects of enhanced codes are those of RFC 7372, and
-// "7.1", refused by policy, where there is nothing wrong with the message itself.
+// What clients are told, each time what failed and what the sender's admin can do. Enhanced codes are those of RFC 7372, that
+// of RFC 6376 section 6.3 for a key that cannot be had, and "7.1", refused by policy, where there is nothing wrong with the message itself.
+// A DMARC fail is "7.26": both SPF and DKIM failed to show who the author is, which "7.1" would not tell.
 //
 // What comes from outside is printable ASCII here, and not long.
 
@@ -143,7 +144,8 @@ func tellDKIM(v policy.Verdict, r dkim.Result) *milter.Refusal {
 	case dkim.Pass:
 		return reply(v, "7.1", fmt.Sprintf("Mail signed by %s is not accepted here", domain), locally)
 	case dkim.TempError:
-		return reply(v, "7.20", fmt.Sprintf("DKIM temperror: DNS does not tell %s now", key),
+		// RFC 6376 section 6.3 names this code.
+		return reply(v, "7.5", fmt.Sprintf("DKIM temperror: the signature of %s cannot be checked now; for that DNS has to tell %s", domain, key),
 			fmt.Sprintf("If this goes on, the admin of %s should look at its name servers", domain))
 	case dkim.Policy:
 		return reply(v, "7.21", fmt.Sprintf("DKIM policy: the signature of %s is not accepted here%s", domain, because(r.Why)),

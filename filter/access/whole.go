@@ -1,7 +1,6 @@
 package access
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/gomilter/gomilter"
@@ -19,9 +18,10 @@ type whole struct {
 	hidden  []dkim.Result // of the author's domain, that do not count beside others that pass
 	checked bool          // signatures were verified
 	dmarc   dmarc.Result
-	judged  bool   // DMARC was
-	author  string // domain of the author, "" where there is no single one
-	vouched string // domain that signed for the author or the sender; "" for none
+	judged  bool          // DMARC was
+	author  string        // domain of the author, "" where there is no single one
+	vouched string        // domain that signed for the author or the sender; "" for none
+	unknown []dkim.Result // that would have, and whose keys could not be had; only where vouched is ""
 	notes   []string
 	noted   bool // notes are complete
 }
@@ -38,14 +38,18 @@ func (a *access) newWhole(t *filter.Transaction) *whole {
 	checked, ok := filter.Told[dkim.Checked](t)
 	w.checked = ok
 	w.signed, w.hidden = counting(checked.Signatures, w.aligned)
-	if len(w.signed) > 0 && w.signed[0].Value == dkim.Pass {
-		sender := senderDomain(t)
-		for _, s := range w.signed {
-			if w.aligned(s.Domain) || sender != "" && s.Domain == sender {
-				w.vouched = s.Domain
-				break
-			}
+	sender := senderDomain(t)
+	for _, s := range checked.Signatures {
+		switch {
+		case !w.aligned(s.Domain) && (sender == "" || s.Domain != sender):
+		case s.Value == dkim.Pass && w.vouched == "":
+			w.vouched = s.Domain
+		case s.Value == dkim.TempError:
+			w.unknown = append(w.unknown, s)
 		}
+	}
+	if w.vouched != "" {
+		w.unknown = nil
 	}
 	return w
 }
@@ -106,15 +110,26 @@ func (w *whole) judge(rcpt string) finding {
 	}
 	var best finding
 	for _, f := range w.sender(w.t, rcpt) {
-		switch {
-		case !w.waits(f) || !acts(f.Word):
-		case w.vouched != "":
-			note(fmt.Sprintf("%v does not count: DKIM shows that the message is from %s", f.Verdict, show(w.vouched)))
+		if !w.waits(f) || !acts(f.Word) {
+			best = best.over(f)
 			continue
-		default:
-			note(fmt.Sprintf("%v counts: DKIM does not show that the message is from its author or sender", f.Verdict))
 		}
-		best = best.over(f)
+		what := explain(f, false)
+		if w.vouched != "" {
+			note(what + ", which does not count: DKIM shows that the message is from " + show(w.vouched))
+			continue
+		}
+		later, s, put := w.putOff(f, rcpt)
+		if put {
+			by := ""
+			if later.Prefix != f.Prefix {
+				by = " by " + later.String()
+			}
+			note(what + ", which is put off" + by + ": it cannot be told now whether the signature of " + show(s.Domain) + " is valid")
+		} else {
+			note(what + ", which counts: DKIM does not show that the message is from its author or sender")
+		}
+		best = best.over(later)
 	}
 	for _, look := range []func(string) (finding, bool){w.lookDKIM, w.lookDMARC} {
 		if f, ok := look(rcpt); ok {
@@ -124,6 +139,28 @@ func (w *whole) judge(rcpt string) finding {
 	}
 	w.noted = true
 	return best
+}
+
+// putOff returns what becomes of a finding that waited, where nobody vouches for the message: if it refuses for good, or drops,
+// and a signature could not be judged this time that would vouch for it, the client is to come again. s is that
+// signature. Where the map says what is to be done of such a signature, that is heard in its place: TEMPFAIL puts off
+// with its own reply, and other words do not put off.
+func (w *whole) putOff(f finding, rcpt string) (later finding, s dkim.Result, put bool) {
+	if f.Word != policy.Reject && f.Word != policy.Discard {
+		return f, dkim.Result{}, false
+	}
+	for _, s := range w.unknown {
+		v, ok := w.Map.Lookup(s.Domain, rcpt, policy.PrefixOf(policy.DKIM, string(dkim.TempError)))
+		switch {
+		case !ok:
+			v = f.Verdict
+			v.Action = policy.Action{Word: policy.TempFail}
+		case v.Word != policy.TempFail:
+			continue
+		}
+		return finding{v, func(v policy.Verdict) *milter.Refusal { return tellDKIM(v, s) }}, s, true
+	}
+	return f, dkim.Result{}, false
 }
 
 // lookDKIM returns what prevails of the signatures.
