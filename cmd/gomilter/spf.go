@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,17 +9,18 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/gomilter/gomilter/dns"
 	"github.com/gomilter/gomilter/spf"
 )
 
 type spfCmd struct {
 	dnsFlag
-	IP       netip.Addr `name:"ip" required:"" placeholder:"IP" help:"The address of the client."`
-	From     string     `placeholder:"ADDR" help:"The address of MAIL FROM; without it, or empty, the null sender."`
-	Helo     string     `placeholder:"NAME" help:"The name in HELO or EHLO."`
-	Identity string     `enum:"mailfrom,helo" default:"mailfrom" help:"What to check: mailfrom or helo. Of the null sender mailfrom is postmaster at the HELO name."`
-	Lax      bool       `help:"Tell besides what a broken record may have been meant to say."`
-	JSON     bool       `name:"json" help:"Print one JSON object."`
+	IP       string `name:"ip" required:"" placeholder:"IP" help:"The address of the client."`
+	From     string `placeholder:"ADDR" help:"The address of MAIL FROM; without it, or empty, the null sender."`
+	Helo     string `placeholder:"NAME" help:"The name in HELO or EHLO."`
+	Identity string `enum:"mailfrom,helo" default:"mailfrom" help:"What to check: mailfrom or helo. Of the null sender mailfrom is postmaster at the HELO name."`
+	Lax      bool   `help:"Tell besides what a broken record may have been meant to say."`
+	JSON     bool   `name:"json" help:"Print one JSON object."`
 }
 
 func (*spfCmd) Help() string {
@@ -42,7 +44,11 @@ type spfResult struct {
 }
 
 func (c *spfCmd) Run(std stdio) error {
-	q := spf.Query{IP: c.IP, From: c.From, Helo: c.Helo}
+	ip, err := netip.ParseAddr(c.IP)
+	if err != nil {
+		return exitf(exitUsage, "--ip %q is no address such as 192.0.2.1 or 2001:db8::1", c.IP)
+	}
+	q := spf.Query{IP: ip, From: c.From, Helo: c.Helo}
 	if from, ok := strings.CutPrefix(q.From, "<"); ok {
 		q.From = strings.TrimSuffix(from, ">")
 	}
@@ -61,7 +67,7 @@ func (c *spfCmd) Run(std stdio) error {
 		err = json.NewEncoder(std.out).Encode(spfResult{res.Value, res.Explanation, res.Mechanism, res.Lookups,
 			res.Identity, res.Domain, res.Sender, res.Problem, res.Lax})
 	} else {
-		err = printSPF(std.out, res, q)
+		err = printSPF(std.out, res, q, publishedSPF(ctx, r, res.Domain))
 	}
 	switch {
 	case err != nil:
@@ -72,7 +78,30 @@ func (c *spfCmd) Run(std stdio) error {
 	return nil
 }
 
-func printSPF(out io.Writer, res spf.Result, q spf.Query) error {
+// publishedSPF returns the SPF records of a domain, as far as they fit in a line.
+func publishedSPF(ctx context.Context, r dns.Resolver, domain string) string {
+	txts, err := r.LookupTXT(ctx, domain)
+	switch {
+	case domain == "" || err != nil && !dns.IsNotFound(err):
+		return ""
+	case err != nil:
+		if exists, known, _ := dns.Exists(ctx, r, domain); known && !exists {
+			return "none, there is no " + domain
+		}
+	}
+	var records []string
+	for _, txt := range txts {
+		if version, _, _ := strings.Cut(txt, " "); strings.EqualFold(version, "v=spf1") {
+			records = append(records, fmt.Sprintf("%.1000q", txt))
+		}
+	}
+	if records == nil {
+		return "none of " + domain
+	}
+	return strings.Join(records[:min(len(records), 3)], ", ")
+}
+
+func printSPF(out io.Writer, res spf.Result, q spf.Query, published string) error {
 	fmt.Fprintf(out, "%s: %s\n", res.Value, res.Reason(q))
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	row := func(name string, value any) {
@@ -84,6 +113,7 @@ func printSPF(out io.Writer, res spf.Result, q spf.Query) error {
 	if res.Sender != "" {
 		row("sender", fmt.Sprintf("%+q", res.Sender))
 	}
+	row("record", published)
 	row("mechanism", res.Mechanism)
 	row("lookups", res.Lookups)
 	row("explanation", res.Explanation)
