@@ -17,8 +17,8 @@ import (
 
 // What happens to messages that fail DMARC, and to others.
 func TestDMARCAction(t *testing.T) {
-	const refused = "reject 550-5.7.1 This message fails DMARC: neither SPF nor DKIM shows that it comes from example.org (SPF is fail, there is no DKIM signature)\n" +
-		"550 5.7.1 Its admin can sign mail with a DKIM key of example.org, or have it sent from hosts that SPF of example.org allows and with an envelope sender there (ref ref)"
+	const refused = "reject 550-5.7.26 This message fails DMARC: neither SPF nor DKIM shows that it comes from example.org (SPF is fail, there is no DKIM signature)\n" +
+		"550 5.7.26 Its admin can sign mail with a DKIM key of example.org, or have it sent from hosts that SPF of example.org allows and with an envelope sender there (ref ref)"
 	forged := miltertest.Mail{From: "<a@fail.example>"}                                                                         // p=reject
 	held := miltertest.Mail{From: "<a@soft.example>", Text: strings.ReplaceAll(letter, "sender@example.org", "a@fail.example")} // p=quarantine
 	listed := miltertest.Mail{From: "<bounce@lists.example>", Text: sign(t, letter, signature{domain: "lists.example"})}

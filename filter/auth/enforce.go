@@ -98,7 +98,7 @@ func refuse(f *found) *milter.Refusal {
 	if len(found) > 0 {
 		first += " (" + strings.Join(found, ", ") + ")"
 	}
-	return milter.Reject(550, "5.7.1", first,
+	return milter.Reject(550, "5.7.26", first, // RFC 7372 section 3.3
 		"Its admin can sign mail with a DKIM key of "+author+", or have it sent from hosts that SPF of "+author+" allows and with an envelope sender there")
 }
 
