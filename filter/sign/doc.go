@@ -33,10 +33,10 @@
 // What Sendmail does to fields with addresses on their way out would break signatures, too. With an MTA
 // that is not Postfix, which does such things before the filters see the message,
 //
-//   - a blank is put behind each comma of a list of addresses, where Sendmail would, if the header
-//     is signed relaxed;
-//   - a field that has an address without a domain, which Sendmail completes, is not signed, and
-//     with such a From field the message is not;
+//   - addresses are written as Sendmail would: with a blank behind each comma, and quotes around names
+//     that have a dot or an apostrophe;
+//   - a field whose addresses Sendmail may write otherwise, such as one without a domain, which it
+//     completes, is not signed, and with such a From field the message is not;
 //   - the header of a message with a list of addresses, or blanks at the end of a field of
 //     addresses, is signed relaxed where simple was asked for, since Sendmail folds them its own way.
 //

@@ -98,69 +98,23 @@ func (p *prepared) settle(signed []string, simple bool) {
 		for i, f := range p.header.All(name) {
 			n++
 			text := f.Text(true)
-			spaced, list := spaceCommas(text)
-			if simple && (list || text != strings.TrimRight(text, " \t\n")) {
+			rewritten, list, known := asSendmail(text)
+			if !known { // of From it is known, or nothing is signed
+				p.drop[strings.ToLower(name)] = true
+				p.notes = append(p.notes, name+" is not signed: Sendmail may write its addresses otherwise")
+				continue
+			}
+			if simple && (list || rewritten != text || text != strings.TrimRight(text, " \t\n")) {
 				p.relax("Sendmail folds addresses its own way")
 				simple = false
 			}
-			if unqualified(text) { // From is not, or nothing is signed
-				p.drop[strings.ToLower(name)] = true
-				p.notes = append(p.notes, name+" is not signed: it has an address without a domain, which Sendmail completes")
-				continue
-			}
-			if spaced != text {
-				p.header[i] = message.NewField(f.Name(), spaced, "\r\n")
-				p.changed = append(p.changed, change{f.Name(), n, strings.TrimLeft(spaced, " ")})
-				p.notes = append(p.notes, "put blanks behind the commas of "+name+", as Sendmail would")
+			if rewritten != text {
+				p.header[i] = message.NewField(f.Name(), rewritten, "\r\n")
+				p.changed = append(p.changed, change{f.Name(), n, strings.TrimLeft(rewritten, " ")})
+				p.notes = append(p.notes, "wrote the addresses of "+name+" as Sendmail would")
 			}
 		}
 	}
-}
-
-// unqualified reports whether a list of addresses has one without a domain.
-func unqualified(list string) bool {
-	n := 0
-	for m := range address.Mailboxes(list, nil) {
-		if m.Path.Domain == "" {
-			return true
-		}
-		if n++; n == address.MaxMailboxes {
-			break
-		}
-	}
-	return false
-}
-
-// spaceCommas puts a blank behind each comma of a list of addresses that has none, and reports
-// whether there is a comma at all. Commas in quotes, comments and brackets are none of it.
-func spaceCommas(s string) (spaced string, list bool) {
-	var b strings.Builder
-	quoted, angle, depth := false, false, 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		b.WriteByte(c)
-		switch {
-		case c == '\\' && (quoted || depth > 0) && i+1 < len(s):
-			i++
-			b.WriteByte(s[i])
-		case c == '"' && depth == 0:
-			quoted = !quoted
-		case quoted:
-		case c == '(':
-			depth++
-		case c == ')' && depth > 0:
-			depth--
-		case depth > 0:
-		case c == '<' || c == '>':
-			angle = c == '<'
-		case c == ',' && !angle:
-			list = true
-			if i+1 < len(s) && !strings.ContainsRune(" \t\r\n", rune(s[i+1])) {
-				b.WriteByte(' ')
-			}
-		}
-	}
-	return b.String(), list
 }
 
 // names returns the names of a list that are to be signed.

@@ -177,9 +177,11 @@ func (s *signer) message(ctx context.Context, t *filter.Transaction, e *filter.E
 		t.Explain(fmt.Sprintf("not signed: it has %d From fields", n))
 		return milter.Continue, nil
 	}
-	if f, _ := m.Header.Get("From"); t.MTA() != milter.MTAPostfix && unqualified(f.Text(true)) {
-		t.Explain("not signed: its From field has an address without a domain, which Sendmail completes")
-		return milter.Continue, nil
+	if f, _ := m.Header.Get("From"); t.MTA() != milter.MTAPostfix {
+		if _, _, known := asSendmail(f.Text(true)); !known {
+			t.Explain("not signed: Sendmail may write the addresses of its From field otherwise")
+			return milter.Continue, nil
+		}
 	}
 	host, _ := t.Macro("j")
 	h, err := s.prepare(t, m.Header, host, rules[0].domain)

@@ -236,7 +236,7 @@ func TestAuthorWithoutDomain(t *testing.T) {
 	for profile, want := range map[mta.Profile]string{mta.Postfix: "example.com/s", mta.Sendmail: ""} {
 		b := newBench(t, profile, sign.Options{By: sign.Envelope, Rules: []sign.Rule{own()}})
 		r := b.send(t, miltertest.Mail{From: "<joe@example.com>", Text: strings.Replace(letter, "joe@example.com", "joe", 1)})
-		if got := signers(r); got != want || want == "" && !strings.Contains(b.why(), "without a domain, which Sendmail completes") {
+		if got := signers(r); got != want || want == "" && !strings.Contains(b.why(), "Sendmail may write the addresses of its From field otherwise") {
 			t.Errorf("%v: signers %q; explained %q", profile, got, b.why())
 		}
 	}
@@ -268,13 +268,13 @@ func TestFieldsThatMTAsTouch(t *testing.T) {
 		}, "", ""},
 		{"a list without blanks", mta.Sendmail, sign.Options{}, strings.Replace(letter, "suzie@example.net", `a@example.net,"b,c" <b@example.net>,(x,y) c@example.net`, 1), func(raw string) string {
 			return strings.Replace(raw, `"b,c" <b@example.net>,`, "\"b,c\" <b@example.net>,\r\n        ", 1)
-		}, "-To: a@example.net,\"b,c\" <b@example.net>,(x,y) c@example.net\n+To: a@example.net, \"b,c\" <b@example.net>, (x,y) c@example.net", "put blanks behind the commas of To, as Sendmail would"},
+		}, "-To: a@example.net,\"b,c\" <b@example.net>,(x,y) c@example.net\n+To: a@example.net, \"b,c\" <b@example.net>, (x,y) c@example.net", "wrote the addresses of To as Sendmail would"},
 		{"a list without blanks, Postfix", mta.Postfix, sign.Options{}, strings.Replace(letter, "suzie@example.net", "a@example.net,b@example.net", 1), nil, "", ""},
-		{"the second of two lists", mta.Sendmail, sign.Options{}, strings.Replace(letter, "To: ", "To: a@b\nTo: a@c,b@c\nCc:\tx,", 1), nil,
-			"-To: a@c,b@c\n+To: a@c, b@c", "Cc is not signed: it has an address without a domain"},
+		{"the second of two lists", mta.Sendmail, sign.Options{}, strings.Replace(letter, "To: ", "To: a@b.example\nTo: a@c.example,b@c.example\nCc:\tx,", 1), nil,
+			"-To: a@c.example,b@c.example\n+To: a@c.example, b@c.example", "Cc is not signed: Sendmail may write its addresses otherwise"},
 		{"an address without a domain", mta.Sendmail, sign.Options{}, strings.Replace(letter, "suzie@example.net", "suzie", 1), func(raw string) string {
 			return strings.Replace(raw, "To: suzie", "To: suzie@mx.example.net", 1)
-		}, "", "To is not signed: it has an address without a domain, which Sendmail completes"},
+		}, "", "To is not signed: Sendmail may write its addresses otherwise"},
 		{"a list, simple", mta.Sendmail, simple, strings.Replace(letter, "suzie@example.net", "a@example.net, b@example.net", 1), func(raw string) string {
 			return strings.Replace(raw, "To: a@example.net, ", "To: a@example.net,\r\n        ", 1)
 		}, "", "relaxed/simple; the header is signed relaxed, not simple: Sendmail folds addresses its own way"},
