@@ -206,7 +206,7 @@ func TestDKIMMilterExample(t *testing.T) {
 		}
 		// DKIM-08: in the place of ADSP, what the domain asks for.
 		strict.send(t, profile, "192.0.2.1", mail(plain))
-		if got := strict.outcome(); got != "reject 550 5.7.1" {
+		if got := strict.outcome(); got != "reject 550 5.7.26" {
 			t.Errorf("where the domain's policy is followed: %s", got)
 		}
 		strict.send(t, profile, "192.0.2.1", mail(strings.ReplaceAll(signed, "\r\n", "\n")))
