@@ -12,22 +12,18 @@ func SameID(a, b string) bool {
 	if a == b {
 		return a != ""
 	}
-	a, b = canonicalID(a), canonicalID(b)
-	return a == b && a != ""
+	if o := newOwn(b); !o.is(a) {
+		return false // cheap, and right: what is one looks like one
+	}
+	return canonicalID(a) == canonicalID(b)
 }
 
 func canonicalID(s string) string {
 	s = strings.Trim(s, " \t\r\n")
-	for i := range len(s) {
-		if s[i] < utf8.RuneSelf && (s[i]|0x20 != 'x' || i+4 > len(s) || !strings.EqualFold(s[i:i+4], "xn--")) {
-			continue
+	if !isPlainID(s) && len(s) <= maxDomain {
+		if a, err := uts46.ToASCII(s); err == nil {
+			s = a
 		}
-		if len(s) <= maxDomain {
-			if a, err := uts46.ToASCII(s); err == nil {
-				s = a
-			}
-		}
-		break
 	}
 	return strings.ToLower(strings.TrimSuffix(s, "."))
 }
@@ -87,51 +83,86 @@ func words(s string) func(yield func(string) bool) {
 	}
 }
 
+// maxHead bounds what stands before the results of a field that does not begin with a plain id. Where
+// there is more, nobody looks for an id in it: it counts as ours.
+const maxHead = 512
+
 // Bears reports whether a reader, however careless, may take the value for one with the
 // authserv-id id. RFC 8601 section 5 wants such fields of others removed.
 //
 // What begins with a plain id is judged by that alone. What begins otherwise, with a comment, quotes or
 // anything else that a reader may not understand, bears each id that stands as a word before the
-// results, be it in a comment: honest writers do not begin so. Control characters and what is
-// invisible count as left out and as the end of the word. An encoded word (RFC 2047) before the
-// results may be any id: readers do not agree on where one begins and ends, and no honest writer
-// needs any there. Bears takes time in proportion to the length of the value.
+// results, be it in a comment, and any id where more than 512 bytes stand there: honest writers do
+// not begin so. Letters count as those that they are compatible with. Control characters, what is
+// invisible, what is no UTF-8 and Unicode's blanks count as the end of the word; all but the blanks
+// count as left out, too. An encoded word (RFC 2047) before the results may be any id: readers do not
+// agree on where one begins and ends, and no honest writer needs any there.
+//
+// Bears takes time in proportion to the length of the value, 150 ns for a byte at the worst.
 func Bears(value, id string) bool {
-	if id = canonicalID(id); id == "" {
+	own := newOwn(id)
+	if own.read == "" {
 		return false
 	}
-	if bears(value, id) {
+	if own.borne(value) {
 		return true
 	}
-	visible := strings.Map(func(r rune) rune {
-		if isInvisible(r) && !(r < utf8.RuneSelf && isBlank(byte(r))) || unicode.Is(unicode.Variation_Selector, r) {
-			return -1
-		}
-		return r
-	}, value)
-	return visible != value && bears(visible, id)
+	if isPrintable(value) {
+		return false
+	}
+	blanks, nothing := seen(value, ' '), seen(value, -1)
+	return blanks != value && own.borne(blanks) || nothing != blanks && own.borne(nothing)
 }
 
-// bears is Bears with an id in its canonical form, for text as it is.
-func bears(value, id string) bool {
+// isPrintable reports whether s is blanks and printable ASCII.
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c >= 0x7f || isControl(c) {
+			return false
+		}
+	}
+	return true
+}
+
+// seen returns s as it is for who sees nothing, or a blank, where nothing is to be seen.
+func seen(s string, instead rune) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	for i, r := range s {
+		switch {
+		case r < utf8.RuneSelf && isBlank(byte(r)):
+		case unicode.IsSpace(r):
+			r = ' '
+		case isUnseen(r), r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
+			r = instead
+		}
+		if r >= 0 {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// borne is Bears for text as it is.
+func (o *own) borne(value string) bool {
 	first, _, ok := readID(value)
-	if ok && canonicalID(first) == id {
+	if ok && o.is(first) {
 		return true
 	}
 	if value = head(value); value == "" {
 		return false
 	}
 	odd := !ok || endsWord(value[0])
-	if strings.Contains(value, "=?") {
+	if odd && len(value) > maxHead || strings.Contains(value, "=?") {
 		return true
 	}
 	// An id of characters that no token has is quoted by who wrote it, and not by who forges it.
-	if canonicalID(value) == id {
+	if o.is(value) {
 		return true
 	}
 	for _, s := range []string{value, joined(value)} {
 		for w := range words(s) {
-			if canonicalID(w) == id {
+			if o.is(w) {
 				return true
 			}
 			if !odd {
