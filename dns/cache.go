@@ -5,13 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 )
 
 // CacheOptions bound a [Cache]. The zero value works.
@@ -22,7 +21,8 @@ type CacheOptions struct {
 	Life     time.Duration // of an answer, also of one that there is nothing; 0 means 5 minutes
 	Errors   time.Duration // of an error that is temporary; 0 means 5 s
 	Timeout  time.Duration // for one look-up upstream; 0 means 5 s
-	Parallel int           // look-ups upstream at a time, more wait within their Timeout; 0 means 256
+	Parallel int           // look-ups upstream at a time, more wait within their Timeout; 0 means 1024
+	Domain   int           // of Parallel, those below one domain, about; see Cache; 0 means a 16th, 4 at least
 	Now      func() time.Time
 }
 
@@ -50,14 +50,14 @@ type CacheStats struct {
 type Cache struct {
 	r      Resolver
 	o      CacheOptions
-	ctx    context.Context // of look-ups upstream, which outlive the one who asked
+	ctx    context.Context // of look-ups upstream, which outlive one of those who asked
 	cancel context.CancelFunc
-	group  singleflight.Group
-	slots  chan struct{}
+	slots  slots
 
 	mu     sync.Mutex
 	closed bool
 	wg     sync.WaitGroup
+	asking map[question]*flight
 	kept   map[question]*list.Element // of *entry
 	used   list.List                  // what was used last stands first
 	stats  CacheStats
@@ -92,13 +92,21 @@ type entry struct {
 	expires time.Time
 }
 
+// A flight is a look-up that is under way.
+type flight struct {
+	cancel context.CancelFunc
+	wait   int           // how many wait for it; the last one who leaves ends it
+	done   chan struct{} // closed when e is there
+	e      *entry
+}
+
 // NewCache returns a cache before r. It needs no Close: look-ups that nobody waits for
-// any more end after Timeout.
+// any more end.
 func NewCache(r Resolver, o CacheOptions) *Cache {
 	for _, f := range []struct {
 		field *int
 		usual int
-	}{{&o.Entries, 10000}, {&o.Bytes, 32 << 20}, {&o.Answer, 64 << 10}, {&o.Parallel, 256}} {
+	}{{&o.Entries, 10000}, {&o.Bytes, 32 << 20}, {&o.Answer, 64 << 10}, {&o.Parallel, 1024}} {
 		if *f.field <= 0 {
 			*f.field = f.usual
 		}
@@ -111,10 +119,16 @@ func NewCache(r Resolver, o CacheOptions) *Cache {
 			*f.field = f.usual
 		}
 	}
+	if o.Domain <= 0 {
+		o.Domain = max(o.Parallel/16, 4)
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Cache{r: r, o: o, kept: make(map[question]*list.Element), slots: make(chan struct{}, o.Parallel)}
+	c := &Cache{r: r, o: o, kept: make(map[question]*list.Element), asking: make(map[question]*flight)}
+	c.slots.max = min(o.Parallel, math.MaxInt32)
+	c.slots.domain = min(o.Domain, c.slots.max)
+	c.slots.all.below = make(map[string]*share)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
@@ -313,8 +327,8 @@ func (c *Cache) get(q question) *entry {
 	return e
 }
 
-// wait asks q, or waits for another who asks it, until ctx ends. The one who asks goes
-// on without those who wait.
+// wait asks q, or waits for the answer to one who asks it, until ctx ends. Who gives up takes
+// nothing from others who wait.
 func (c *Cache) wait(ctx context.Context, q question, ask func(context.Context) *entry) *entry {
 	if err := ctx.Err(); err != nil {
 		return &entry{err: givenUp(q.name, err)}
@@ -324,57 +338,81 @@ func (c *Cache) wait(ctx context.Context, q question, ask func(context.Context) 
 		c.mu.Unlock()
 		return &entry{err: givenUp(q.name, context.Canceled)}
 	}
-	answered := make(chan *entry, 1)
-	c.wg.Go(func() {
-		e, _, _ := c.group.Do(string(append([]byte{byte(q.kind)}, q.name...)), func() (any, error) { return c.ask(q, ask), nil })
-		answered <- e.(*entry)
-	})
+	f := c.asking[q]
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		c.asking[q] = f
+		var upstream context.Context
+		upstream, f.cancel = context.WithTimeout(c.ctx, c.o.Timeout)
+		c.wg.Go(func() { c.fly(upstream, q, f, ask) })
+	}
+	f.wait++
 	c.mu.Unlock()
 	select {
-	case e := <-answered:
-		return e
+	case <-f.done:
+		return f.e
 	case <-ctx.Done():
-		return &entry{err: givenUp(q.name, ctx.Err())}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.wait--; f.wait == 0 && c.asking[q] == f {
+		delete(c.asking, q) // who asks from now on is not told that others gave up
+		f.cancel()
+	}
+	return &entry{err: givenUp(q.name, ctx.Err())}
 }
 
-// ask asks upstream within Timeout, and keeps the answer.
-func (c *Cache) ask(q question, ask func(context.Context) *entry) (e *entry) {
-	ctx, cancel := context.WithTimeout(c.ctx, c.o.Timeout)
-	defer cancel()
+// fly asks upstream when there is a slot, and keeps the answer.
+func (c *Cache) fly(ctx context.Context, q question, f *flight, ask func(context.Context) *entry) {
+	defer f.cancel()
+	asked := false
 	defer func() {
 		// This goroutine is nobody's: what breaks in it would end the program.
 		if r := recover(); r != nil {
-			e = &entry{question: q, err: temporary(q.name, "", fmt.Sprintf("resolver panics: %v", r))}
+			f.e = &entry{question: q, err: temporary(q.name, "", fmt.Sprintf("resolver panics: %v", r))}
+		} else if f.e == nil {
+			f.e = &entry{question: q, err: givenUp(q.name, ctx.Err())}
 		}
-		if c.ctx.Err() == nil {
-			c.keep(e)
-		}
+		c.land(q, f, asked)
 	}()
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-ctx.Done():
-		return &entry{question: q, err: givenUp(q.name, ctx.Err())}
+	free, ok := c.slots.get(ctx, q)
+	if !ok {
+		return
 	}
-	return ask(ctx)
+	defer free()
+	asked = true
+	f.e = ask(ctx)
 }
 
-// keep remembers an answer that has just come.
-func (c *Cache) keep(e *entry) {
+// land tells those who wait, and remembers what a look-up has found out.
+func (c *Cache) land(q question, f *flight, asked bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wanted := c.asking[q] == f
+	if wanted {
+		delete(c.asking, q)
+	}
+	failed := IsTemporary(f.e.err) && !errors.Is(f.e.err, errors.ErrUnsupported)
+	if asked && c.ctx.Err() == nil {
+		c.stats.Asked++
+		if failed {
+			c.stats.Errors++
+		}
+		if wanted || !failed {
+			c.keep(f.e, failed)
+		}
+	}
+	close(f.done)
+}
+
+// keep remembers an answer that has just come, and that there was none for a shorter time.
+func (c *Cache) keep(e *entry, failed bool) {
 	life := c.o.Life
-	failed := IsTemporary(e.err) && !errors.Is(e.err, errors.ErrUnsupported)
 	if failed {
 		life = c.o.Errors
 	}
 	e.expires = c.o.Now().Add(life)
 	e.size += len(e.name) + perEntry
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stats.Asked++
-	if failed {
-		c.stats.Errors++
-	}
 	if at, ok := c.kept[e.question]; ok {
 		c.drop(at)
 	}
