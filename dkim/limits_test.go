@@ -8,9 +8,13 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -158,6 +162,47 @@ func TestKeyLookups(t *testing.T) {
 			got := verify(t, &Verifier{Resolver: z}, forge(t, someTags, someHeader, someBody))[0]
 			if got.Value != tt.want || !strings.Contains(got.Why, tt.why) || got.Domain != "example.com" {
 				t.Errorf("%+v, want %s, %q", got, tt.want, tt.why)
+			}
+		})
+	}
+}
+
+// A crowd is how many look-ups run at a time; each takes a second.
+type crowd struct {
+	dns.Resolver
+	mu        sync.Mutex
+	now, most int
+	asked     []string
+}
+
+func (c *crowd) LookupTXT(_ context.Context, name string) ([]string, error) {
+	c.mu.Lock()
+	c.now++
+	c.most = max(c.most, c.now)
+	c.asked = append(c.asked, name)
+	c.mu.Unlock()
+	time.Sleep(time.Second)
+	c.mu.Lock()
+	c.now--
+	c.mu.Unlock()
+	return nil, nil
+}
+
+// One message is to leave others their share of look-ups.
+func TestKeysAtATime(t *testing.T) {
+	var header strings.Builder
+	for i := range 10 {
+		fmt.Fprintf(&header, "DKIM-Signature: v=1; a=rsa-sha256; d=example.com; s=s%d; h=from; bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=AAAA\r\n", i)
+	}
+	for _, tt := range []struct{ parallel, most, seconds int }{{0, 3, 4}, {1, 1, 10}, {4, 4, 3}, {100, 10, 1}, {-1, 1, 10}} {
+		synctest.Test(t, func(t *testing.T) {
+			c, start := &crowd{}, time.Now()
+			verify(t, &Verifier{Resolver: c, Parallel: tt.parallel}, header.String()+someHeader+"\r\n"+someBody)
+			if took := time.Since(start); c.most != tt.most || took != time.Duration(tt.seconds)*time.Second || len(c.asked) != 10 {
+				t.Errorf("Parallel %d: %d at a time, took %v for %d", tt.parallel, c.most, took, len(c.asked))
+			}
+			if tt.most == 1 && !slices.IsSorted(c.asked) {
+				t.Errorf("not in the order of the header: %v", c.asked)
 			}
 		})
 	}

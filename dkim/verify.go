@@ -63,6 +63,7 @@ type Verifier struct {
 	MaxSignatures int              // that are verified, the topmost; 0 means 10. Others come to policy
 	MinRSABits    int              // 0 means 1024, and so does less (RFC 8301 section 3.2); keys with less come to policy
 	MaxRSABits    int              // 0 means 8192; keys with more cost much time and come to policy
+	Parallel      int              // keys that are looked up at a time, in the order of the header; 0 means 3
 	MaxNames      int              // in h=; 0 means 1000. A signature with more comes to permerror
 	MaxField      int              // bytes of a DKIM-Signature's value; 0 means 65536. A larger one comes to permerror
 	Now           func() time.Time // nil means time.Now
@@ -78,6 +79,7 @@ func (v *Verifier) resolver() dns.Resolver {
 func (v *Verifier) maxSignatures() int { return cmp.Or(v.MaxSignatures, 10) }
 func (v *Verifier) minRSABits() int    { return max(v.MinRSABits, 1024) }
 func (v *Verifier) maxRSABits() int    { return cmp.Or(v.MaxRSABits, 8192) }
+func (v *Verifier) parallel() int      { return max(1, cmp.Or(v.Parallel, 3)) }
 func (v *Verifier) maxNames() int      { return cmp.Or(v.MaxNames, 1000) }
 func (v *Verifier) maxField() int      { return cmp.Or(v.MaxField, 64<<10) }
 
@@ -93,7 +95,7 @@ func (v *Verifier) now() time.Time {
 // others in a body.
 //
 // It reads body once, or not at all where nothing depends on it, and keeps none of it. The
-// keys are looked up meanwhile, each once, all at the same time. When ctx ends, signatures that
+// keys are looked up meanwhile, each once, some at the same time. When ctx ends, signatures that
 // are not decided come to temperror.
 //
 // The error is one of reading body; there are no results then.
@@ -190,10 +192,21 @@ func (v *Verifier) verify(ctx context.Context, h message.Header, body io.Reader,
 			s.key = lookups[i]
 		} else {
 			l := &lookup{name: name}
-			asked.Go(func() { l.ask(ctx, v.resolver()) })
 			s.key, lookups = l, append(lookups, l)
 		}
 		canons = s.hashBody(canons)
+	}
+	queue := make(chan *lookup, len(lookups))
+	for _, l := range lookups {
+		queue <- l
+	}
+	close(queue)
+	for range min(len(lookups), v.parallel()) {
+		asked.Go(func() {
+			for l := range queue {
+				l.ask(ctx, v.resolver())
+			}
+		})
 	}
 	late, err := readBody(ctx, body, canons)
 	if err != nil {
