@@ -14,7 +14,8 @@ import (
 type DNS struct {
 	Servers  []string      `toml:"servers" example:"[\"127.0.0.1\", \"[2001:db8::53]:5353\"]" doc:"the name servers that filters ask, best one on this machine that keeps answers itself; the default is the system's (/etc/resolv.conf)"`
 	Timeout  time.Duration `toml:"timeout" doc:"for one question"`
-	Parallel int           `toml:"parallel" opt:"min=1" doc:"questions at a time; more wait"`
+	Parallel int           `toml:"parallel" opt:"min=1" doc:"questions at a time; more wait. Each takes a socket, one for all addresses of a name two"`
+	Domain   int           `toml:"per_domain" opt:"min=0" doc:"of these, how many below one domain (example.com, 192.0.0.0/16), as long as the others are free, and fewer when they are not: nobody's dead names take the place of others; 0 is a 16th of parallel, 4 at least"`
 	MaxSize  Size          `toml:"max_answer" opt:"min=1024" doc:"memory for one answer, about; larger ones are an error"`
 	Entries  int           `toml:"entries" opt:"min=1" doc:"answers that are remembered"`
 	Memory   Size          `toml:"memory" opt:"min=1024" doc:"memory for them, about"`
@@ -40,7 +41,7 @@ func (c *Config) Resolver() (*dns.Cache, error) {
 			return
 		}
 		c.asked.made.Store(dns.NewCache(s, dns.CacheOptions{Entries: c.DNS.Entries, Bytes: int(min(c.DNS.Memory, 1<<40)), Answer: int(min(c.DNS.MaxSize, 1<<30)),
-			Life: c.DNS.Life, Errors: c.DNS.Errors, Timeout: c.DNS.Timeout, Parallel: c.DNS.Parallel}))
+			Life: c.DNS.Life, Errors: c.DNS.Errors, Timeout: c.DNS.Timeout, Parallel: c.DNS.Parallel, Domain: c.DNS.Domain}))
 	})
 	return c.asked.made.Load(), c.asked.err
 }

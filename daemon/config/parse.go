@@ -67,7 +67,7 @@ func defaults() *Config {
 			Internal:      []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("::1/128")},
 			TrustedRelays: []netip.Prefix{},
 		},
-		DNS:   DNS{Servers: []string{}, Timeout: 5 * time.Second, Parallel: 256, MaxSize: 64 << 10, Entries: 10_000, Memory: 32 << 20, Life: 5 * time.Minute, Errors: 5 * time.Second},
+		DNS:   DNS{Servers: []string{}, Timeout: 5 * time.Second, Parallel: 1024, MaxSize: 64 << 10, Entries: 10_000, Memory: 32 << 20, Life: 5 * time.Minute, Errors: 5 * time.Second},
 		Spool: Spool{Memory: 1 << 20, PartsMemory: 1 << 20},
 		Watch: Watch{Lists: true},
 		Timeouts: Timeouts{Idle: 7210 * time.Second, Frame: time.Minute, Write: 10 * time.Second, Stage: 8 * time.Second, End: 240 * time.Second,
