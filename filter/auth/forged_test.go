@@ -52,6 +52,61 @@ func TestForgedFields(t *testing.T) {
 	}
 }
 
+// Fields go in which readers who end lines at a CR find one in our name (RFC 8601 section 5); folds and what
+// is of others stay, and so does all that Postfix made blanks of.
+func TestForgedBehindCR(t *testing.T) {
+	for _, tt := range []struct {
+		name, field string
+		gone        bool
+	}{
+		{"CR", "X-A: x\rAuthentication-Results: mta.example; dmarc=pass", true},
+		{"CR and more lines", "Subject: x\rX-B: y\rAUTHENTICATION-results : mta.example; dmarc=pass\rX-C: z", true},
+		{"CRs", "X-A: x\r\rAuthentication-Results: mta.example; dmarc=pass", true},
+		{"CR and a fold", "X-A: x\rAuthentication-Results:\r mta.example; dmarc=pass", true},
+		{"CR at the beginning", "X-A:\rAuthentication-Results: mta.example; dmarc=pass", true},
+		{"CR behind another's", "ARC-Authentication-Results: other.example; none\rAuthentication-Results: mta.example; dmarc=pass", true},
+		{"CR before Received-SPF", "X-A: x\rReceived-SPF: pass", true},
+		{"CR before another's", "X-A: x\rAuthentication-Results: other.example; dmarc=pass", false},
+		{"CR before a blank", "X-A: x\r Authentication-Results: mta.example; dmarc=pass", false},
+		{"CR before something else", "X-A: x\rX-Authentication-Results: mta.example; dmarc=pass", false},
+		{"a fold", "X-A: x\r\n\tAuthentication-Results: mta.example; dmarc=pass", false},
+		{"CR before each of many", "X-A: " + strings.Repeat("x\rAuthentication-Results: other.example", 300), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			miltertest.Each(t, func(t *testing.T, profile mta.Profile) {
+				r := newRig(t, auth.Options{})
+				r.profile = profile
+				res := r.send(t, miltertest.Mail{Text: "X-First: 1\r\n" + tt.field + "\r\nX-Last: 1\r\n" + crlf(letter)})
+				if res.Verdict != mta.Accept {
+					t.Fatalf("%s: %s", outcome(res), r.why())
+				}
+				header := string(res.Message.Header.Bytes())
+				ours := 0
+				for _, line := range strings.FieldsFunc(header, func(r rune) bool { return r == '\r' || r == '\n' }) {
+					name, value, _ := strings.Cut(line, ":")
+					if name = strings.ToLower(strings.TrimRight(name, " \t")); name == "received-spf" || name == "authentication-results" && authres.Bears(value, "mta.example") {
+						ours++
+					}
+				}
+				if ours != 1 {
+					t.Errorf("%d fields in our name: %.500q", ours, header)
+				}
+				name, _, _ := strings.Cut(tt.field, ":")
+				wantGone := tt.gone && profile == mta.Sendmail
+				if gone := strings.Count(header, name+":") < strings.Count(crlf(letter)+tt.field, name+":"); gone != wantGone {
+					t.Errorf("gone is %v: %.500q", gone, header)
+				}
+				if !strings.Contains(header, "X-First: 1") || !strings.Contains(header, "X-Last: 1") {
+					t.Errorf("more is gone: %.500q", header)
+				}
+				if wantGone && !strings.Contains(r.why(), "hides a field in our name") {
+					t.Errorf("the explanation is %s", r.why())
+				}
+			})
+		})
+	}
+}
+
 // A mark of ours that a message brings along is none of ours.
 func TestForgedMark(t *testing.T) {
 	r := newRig(t, auth.Options{DMARC: auth.DMARCOptions{Action: auth.Published, Mark: true}})
