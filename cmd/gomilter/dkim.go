@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -150,10 +149,11 @@ type dkimSignCmd struct {
 
 func (*dkimSignCmd) Help() string {
 	return `The message is written as it is, with the signature above it. Lines that end in LF alone are signed
-as they go by SMTP, with CRLF.
+as they go by SMTP, with CRLF. The header may have 1 MiB, the whole message 1 GiB. The line
+that parts messages in a mailbox file is left out.
 
-Exit codes: 0 signed; 64 a mistake in the flags; 65 the message has no From field, or the key cannot be
-used; 69 there is no such file; 77 not permitted.`
+Exit codes: 0 signed; 64 a mistake in the flags; 65 the message has no From field or is too large, or the
+key cannot be used; 69 there is no such file; 77 not permitted.`
 }
 
 func (c *dkimSignCmd) Run(std stdio) error {
@@ -172,17 +172,20 @@ func (c *dkimSignCmd) Run(std stdio) error {
 	if err := s.Check(); err != nil {
 		return exit(exitUsage, err)
 	}
-	data, err := io.ReadAll(std.in)
+	m, err := readSpooled(std.in)
 	if err != nil {
-		return exit(exitUnavailable, err)
+		return exit(exitData, err)
 	}
-	m := message.Parse(data)
-	values, err := dkim.Sign(context.Background(), m.Header, bytes.NewReader(m.Body), []dkim.Signature{s}, time.Now())
+	defer m.Close()
+	values, err := dkim.Sign(context.Background(), m.Header, m.body(), []dkim.Signature{s}, time.Now())
 	if err != nil {
 		return exit(exitData, err)
 	}
 	end := cmp.Or(m.LineEnd(), "\r\n")
 	field := message.NewField("DKIM-Signature", " "+strings.ReplaceAll(values[0], "\r\n", "\n"), end)
-	_, err = std.out.Write(append(field.Raw(), data...))
-	return err
+	if _, err := std.out.Write(append(field.Raw(), m.head...)); err != nil {
+		return exit(exitCantCreate, err)
+	}
+	_, err = io.Copy(std.out, m.body())
+	return exit(exitCantCreate, err)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -26,7 +25,8 @@ func (*dkimVerifyCmd) Help() string {
 neutral, temperror or permerror, as in RFC 8601), who signed, with which key, and what is wrong.
 Without a signature the line says none.
 
-Lines that end in LF alone are taken as they go by SMTP, with CRLF.
+Lines that end in LF alone are taken as they go by SMTP, with CRLF. The header may have 1 MiB, the
+whole message 1 GiB.
 
 Exit codes: 0 each signature came to something, whatever it is; 64 a mistake in the flags; 65 the message or
 the zone file cannot be read; 69 this machine names no DNS servers; 75 a key could not be looked up, so
@@ -41,18 +41,28 @@ func (c *dkimVerifyCmd) Run(std stdio) error {
 	if err != nil {
 		return err
 	}
-	m, err := c.read(std.in)
+	in := std.in
+	if c.File != "-" {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return exit(exitData, err)
+		}
+		defer f.Close()
+		in = f
+	}
+	m, err := readSpooled(in)
 	if err != nil {
 		return exit(exitData, err)
 	}
+	defer m.Close()
 	ctx, stop := untilSignal()
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, dkimVerifyTime)
 	defer cancel()
 	v := dkim.Verifier{Resolver: r}
-	checked, err := v.Verify(ctx, m.Header, bytes.NewReader(m.Body))
+	checked, err := v.Verify(ctx, message.Parse(wireLines(m.head)).Header, &wireReader{r: m.body()})
 	if err != nil {
-		return err // of bytes in memory
+		return exit(exitData, err)
 	}
 	results := checked.Signatures
 	if len(results) == 0 {
@@ -71,28 +81,6 @@ func (c *dkimVerifyCmd) Run(std stdio) error {
 		return exitf(exitTemporary, "not decided: %d of %d signatures", unsure, len(results))
 	}
 	return nil
-}
-
-// read reads the message, as it would go by SMTP.
-func (c *dkimVerifyCmd) read(stdin io.Reader) (message.Message, error) {
-	var data []byte
-	var err error
-	if c.File == "-" {
-		data, err = io.ReadAll(stdin)
-	} else {
-		data, err = os.ReadFile(c.File)
-	}
-	if err != nil {
-		return message.Message{}, err
-	}
-	if line, rest, ok := bytes.Cut(data, []byte("\n")); ok && bytes.HasPrefix(line, []byte("From ")) {
-		data = rest // the line that parts messages in a mailbox file
-	}
-	m := message.Parse(wireLines(data))
-	if len(m.Header) == 0 {
-		return m, errors.New("this is no message: it does not begin with a header field")
-	}
-	return m, nil
 }
 
 // wireLines returns a message with CRLF for each LF, as SMTP has it.
