@@ -341,3 +341,27 @@ func BenchmarkCheck(b *testing.B) {
 		})
 	}
 }
+
+// A panicking resolver panics at one name.
+type panicking struct {
+	dns.Resolver
+	at string
+}
+
+func (r panicking) LookupTXT(ctx context.Context, name string) ([]string, error) {
+	if name == r.at {
+		panic("cable cut")
+	}
+	return r.Resolver.LookupTXT(ctx, name)
+}
+
+// A resolver that panics is one that has no answer, also where several are asked for at a time.
+func TestResolverPanics(t *testing.T) {
+	z := zone(t, `_dmarc.example.com TXT "v=DMARC1; p=reject"`)
+	for at, want := range map[string]Value{"_dmarc.a.example.com": TempError, "_dmarc.example.com": TempError, "_dmarc.elsewhere.example": ""} {
+		p := (&Checker{Resolver: panicking{z, at}}).Lookup(t.Context(), "a.example.com")
+		if p.Value != want || want == TempError && !strings.Contains(p.Why, at+": the resolver panics: cable cut") {
+			t.Errorf("at %s: %q: %s", at, p.Value, p.Why)
+		}
+	}
+}

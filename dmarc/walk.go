@@ -130,7 +130,7 @@ func (a *asker) step(ctx context.Context, domain string) Step {
 		s.Why = "the name is too long"
 		return s
 	}
-	txts, err := a.r.LookupTXT(ctx, s.Name)
+	txts, err := a.texts(ctx, s.Name)
 	switch {
 	case dns.IsTemporary(err):
 		s.Err, s.Why = err, "no answer: "+err.Error()
@@ -158,6 +158,17 @@ func (a *asker) step(ctx context.Context, domain string) Step {
 		s.Text, s.Why = "", fmt.Sprintf("%d policy records, so none counts", n)
 	}
 	return s
+}
+
+// texts asks for the texts of a name.
+func (a *asker) texts(ctx context.Context, name string) (txts []string, err error) {
+	defer func() {
+		// Nobody above this recovers in its goroutine: the program would end.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the resolver panics: %v", p)
+		}
+	}()
+	return a.r.LookupTXT(ctx, name)
 }
 
 // targets returns the domains that a walk asks for (RFC 9989 section 4.10).
