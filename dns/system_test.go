@@ -207,18 +207,31 @@ func TestSystemAnswers(t *testing.T) {
 	}
 }
 
+// listenBoth listens by TCP and UDP at one port, which others may have by UDP.
+func listenBoth(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for try := 0; ; try++ {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pc, err := net.ListenPacket("udp", l.Addr().String())
+		if err == nil {
+			return l, pc
+		}
+		l.Close()
+		if try == 20 {
+			t.Fatal(err)
+		}
+	}
+}
+
+
 // serve answers UDP and TCP on one port of loopback with what answer returns, packet by
 // packet, until the test ends.
 func serve(t *testing.T, answer func(network string, query []byte) [][]byte) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	pc, err := net.ListenPacket("udp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	l, pc := listenBoth(t)
 	var all sync.WaitGroup
 	all.Go(func() {
 		buf := make([]byte, 65536)
