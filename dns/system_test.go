@@ -226,7 +226,6 @@ func listenBoth(t *testing.T) (net.Listener, net.PacketConn) {
 	}
 }
 
-
 // serve answers UDP and TCP on one port of loopback with what answer returns, packet by
 // packet, until the test ends.
 func serve(t *testing.T, answer func(network string, query []byte) [][]byte) string {
