@@ -30,12 +30,14 @@ var ranks = map[string]int{
 	"message":           0,
 	"dns":               0,
 	"authres":           0,
+	"srs":               0,
 	"store":             0,
 
 	"":                      1, // package milter
 	"internal/edit":         1,
 	"internal/smtpc/fakemx": 1,
 	"store/storetest":       1,
+	"dsn":                   1,
 	"quarantine":            1,
 	"spf":                   1,
 	"dkim":                  1,
