@@ -50,6 +50,9 @@ func parseRecord(key string, b []byte) (record, error) {
 	return record{b[recordHeader:], int64(expires)}, nil
 }
 
+// recordExpires is the time in a record that parseRecord has read before.
+func recordExpires(b []byte) int64 { return int64(binary.BigEndian.Uint64(b[1:])) }
+
 // recordSum is the checksum of a record, in which it counts itself as 0.
 func recordSum(key string, b []byte) uint32 {
 	var block [64]byte
