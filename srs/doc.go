@@ -47,5 +47,25 @@
 // # For mail servers
 //
 // Only the MTA knows what it forwards. [Server] answers its questions by the socket map
-// protocol that Sendmail and Postfix speak; [Maps] has the two maps.
+// protocol that Sendmail and Postfix speak; [Maps] has the two maps. In Postfix's main.cf:
+//
+//	sender_canonical_maps = socketmap:unix:/run/gomilter/srs.sock:srs_forward
+//	sender_canonical_classes = envelope_sender
+//	recipient_canonical_maps = socketmap:unix:/run/gomilter/srs.sock:srs_reverse
+//	recipient_canonical_classes = envelope_recipient
+//
+// Postfix asks in lower case there, and rewrites the sender of every mail that passes, forwarded or
+// not, unless a service of its own sends what is forwarded. In Sendmail's .mc file, where only
+// mail that leaves by SMTP is asked for:
+//
+//	LOCAL_CONFIG
+//	Kmake_srs socket -f unix:/run/gomilter/srs.sock
+//	Kreverse_srs socket -f unix:/run/gomilter/srs.sock
+//	LOCAL_RULESETS
+//	SEnvFromSMTP
+//	R$+ < @ $+ >	$: $(make_srs $1<@$2> $: $1<@$2> $)
+//	SCanonify2=96
+//	R$+ < @ $+ >	$: $(reverse_srs $1<@$2> $: $1<@$2> $)
+//
+// Without -f Sendmail, too, asks in lower case.
 package srs

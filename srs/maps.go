@@ -87,7 +87,8 @@ func (m *Maps) Reverse(ctx context.Context, key string) (string, error) {
 		return "", ErrNotFound
 	}
 	if o.Folded {
-		m.log().WarnContext(ctx, "recipient came with the case of its letters changed", "rcpt", k.address)
+		// Not worth a warning: Postfix asks for all addresses in lower case.
+		m.log().DebugContext(ctx, "recipient came with the case of its letters changed", "rcpt", k.address)
 	}
 	return k.write(o.Address), nil
 }

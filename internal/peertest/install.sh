@@ -1,7 +1,7 @@
 #!/bin/bash
 # install.sh puts the foreign programs that tests with the build tag "peers" run
-# on this machine: Sendmail, Postfix, OpenDKIM, miltertest, libmilter, and by
-# scanners.sh clamd, spamd and rspamd. Debian 12.
+# on this machine: Sendmail, Postfix, OpenDKIM, postsrsd, miltertest, libmilter, and
+# by scanners.sh clamd, spamd and rspamd. Debian 12.
 #
 #   internal/peertest/install.sh            install what is missing, say what is there
 #   GOMILTER_PEERS=/dir .../install.sh      unpack below /dir, not /opt/gomilter-peers
@@ -17,9 +17,9 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 prefix=${GOMILTER_PEERS:-/opt/gomilter-peers}
 
 # Unpacked only.
-daemons=(postfix sendmail-bin sendmail-base sendmail-cf opendkim sasl2-bin)
+daemons=(postfix sendmail-bin sendmail-base sendmail-cf opendkim sasl2-bin postsrsd)
 # Installed: none of these starts anything.
-tools=(m4 patchelf curl mandoc zsh fish miltertest opendkim-tools swaks python3-milter python3-dkim python3-nacl libmilter-dev libc6-dev
+tools=(m4 patchelf curl mandoc zsh fish miltertest opendkim-tools swaks python3-milter python3-dkim python3-nacl libmail-srs-perl libmilter-dev libc6-dev
        # what postfix and sendmail link
        libmilter1.0.1 libdb5.3 libicu72 libnsl2 libldap-2.5-0 liblockfile1 libwrap0 libssl3
        libsasl2-2 libsasl2-modules libsasl2-modules-db
@@ -102,13 +102,14 @@ if [ "$(cat "$prefix/.stamp" 2>/dev/null)" != "$stamp" ]; then
 		}
 	done
 	work=$(mktemp -d "$prefix/.work.XXXXXX")
-	mkdir "$work"/{postfix,sendmail,opendkim,sasl,lib}
+	mkdir "$work"/{postfix,sendmail,opendkim,sasl,postsrsd,lib}
 	dpkg -x "$prefix"/deb/postfix_*.deb "$work/postfix"
 	for p in sendmail-bin sendmail-base sendmail-cf; do
 		dpkg -x "$prefix"/deb/"$p"_*.deb "$work/sendmail"
 	done
 	dpkg -x "$prefix"/deb/opendkim_*.deb "$work/opendkim"
 	dpkg -x "$prefix"/deb/sasl2-bin_*.deb "$work/sasl"
+	dpkg -x "$prefix"/deb/postsrsd_*.deb "$work/postsrsd"
 	# Postfix finds its private libraries by RUNPATH, which names /usr/lib/postfix.
 	for f in "$work"/postfix/usr/sbin/* "$work"/postfix/usr/lib/postfix/*.so \
 	         "$work"/postfix/usr/lib/postfix/sbin/*; do
@@ -120,7 +121,7 @@ if [ "$(cat "$prefix/.stamp" 2>/dev/null)" != "$stamp" ]; then
 	chmod ug-s "$work/sendmail/usr/libexec/sendmail/sendmail"
 	gcc -O2 -Wall -fPIC -shared -o "$work/lib/peershim.so" "$here/testdata/peershim.c"
 	chmod 755 "$work"/*
-	rm -rf "$prefix"/{postfix,sendmail,opendkim,sasl,lib}
+	rm -rf "$prefix"/{postfix,sendmail,opendkim,sasl,postsrsd,lib}
 	mv "$work"/* "$prefix/"
 	echo "$stamp" >"$prefix/.stamp"
 fi
@@ -129,7 +130,8 @@ fi
 
 programs=(sendmail/usr/libexec/sendmail/sendmail postfix/usr/lib/postfix/sbin/master
           postfix/usr/lib/postfix/sbin/smtpd postfix/usr/sbin/postqueue
-          opendkim/usr/sbin/opendkim sasl/usr/sbin/saslpasswd2 lib/peershim.so)
+          opendkim/usr/sbin/opendkim sasl/usr/sbin/saslpasswd2
+          postsrsd/usr/sbin/postsrsd lib/peershim.so)
 for f in "${programs[@]}"; do
 	[ -e "$prefix/$f" ] || fail "$prefix/$f is missing; remove $prefix/.stamp and run again"
 	lost=$(ldd "$prefix/$f" | sed -n 's/^[[:space:]]*\(.*\) => not found.*/\1/p' | paste -sd' ')
@@ -141,8 +143,9 @@ done
 
 debversion() { basename "$prefix"/deb/"$1"_*.deb | cut -d_ -f2 | sed 's/%3a/:/'; }
 printf '%-11s %s\n' prefix "$prefix" \
-	sendmail "$(debversion sendmail-bin)" postfix "$(debversion postfix)" opendkim "$(debversion opendkim)"
-for p in libmilter1.0.1 miltertest swaks python3-milter; do
+	sendmail "$(debversion sendmail-bin)" postfix "$(debversion postfix)" opendkim "$(debversion opendkim)" \
+	postsrsd "$(debversion postsrsd)"
+for p in libmilter1.0.1 miltertest swaks python3-milter libmail-srs-perl; do
 	printf '%-11s %s\n' "${p%%[0-9].*}" "$(dpkg-query -W -f '${Version}' $p)"
 done
 
