@@ -69,18 +69,20 @@ type Report struct {
 	Ours  bool
 	Owner address.Path
 
+	failed bool // as the words have it, of whomever
+
 	Limited bool // a limit was hit, and some of the report was not read
 }
 
-// Failed reports whether some recipient Failed. A report that names none failed when
-// only its subject, or the words of a program that writes of failures, made it one.
+// Failed reports whether some recipient Failed. Of a report in words that names none
+// it reports whether the words are not of a delay.
 func (r *Report) Failed() bool {
 	for _, o := range r.Outcomes {
 		if o.Action == Failed {
 			return true
 		}
 	}
-	return len(r.Outcomes) == 0 && r.Format == "subject"
+	return len(r.Outcomes) == 0 && r.failed
 }
 
 // An Outcome is what became of one recipient.

@@ -32,6 +32,7 @@ type format struct {
 	// recipient finds an address, and in a second group what stands behind it, in a line.
 	recipient *regexp.Regexp
 	begin     *regexp.Regexp // recipients stand behind such a line; nil means anywhere
+	open      bool           // what is said of a recipient goes on behind an empty line
 }
 
 // addr is an address as such texts have it. It is looser than an address is.
@@ -40,22 +41,23 @@ const addr = `[^\s<>()"@]+@[^\s<>()",;:@]+`
 var (
 	formats = []format{
 		{"qmail", regexp.MustCompile(`(?im)^Hi\. This is .*(?:program|deliver)|^This is (?:the|a) .*qmail|I wasn't able to deliver your message to the following addresses`),
-			regexp.MustCompile(`^<(` + addr + `)>:\s*(.*)$`), nil},
+			regexp.MustCompile(`^<(` + addr + `)>:\s*(.*)$`), nil, false},
 		{"exim", regexp.MustCompile(`(?im)^This message was created automatically by mail delivery software`),
-			regexp.MustCompile(`^\s+<?(` + addr + `)>?:?\s*(?:\(.*\))?()$`), regexp.MustCompile(`(?i)address(?:es|\(es\))? .*(?:failed|delivered)|recipients?.*:$|(?:failed|delayed|delivered)[^.]*:\s*$`)},
+			regexp.MustCompile(`^\s+<?(` + addr + `)>?:?\s*(?:\(.*\))?()$`), regexp.MustCompile(`(?i)address(?:es|\(es\))? .*(?:failed|delivered)|recipients?.*:$|(?:failed|delayed|delivered)[^.]*:\s*$`), false},
 		{"exchange", regexp.MustCompile(`(?im)^\s*Your message\s*$|did not reach (?:some or all of|the following)|Delivery has failed to these recipients|could not be delivered to (?:the following|these) recipients`),
 			regexp.MustCompile(`^\s*'?(?:[^<>()@]*[<(])?(?:mailto:)?(` + addr + `?)[>)']*(?:<mailto:[^<>]*>)?(?:\s+on\s+\S.*)?()\s*$`),
-			regexp.MustCompile(`(?i)recipients?(?:\(s\)| or groups| or distribution lists?| could)?.*:\s*$|not reached:`)},
+			regexp.MustCompile(`(?i)recipients?(?:\(s\)| or groups| or distribution lists?| could)?.*:\s*$|not reached:`), true},
 		{"postfix", regexp.MustCompile(`(?im)^This is the (?:mail system at host|Postfix program at host)`),
-			regexp.MustCompile(`^<(` + addr + `)>(?: \(expanded from <[^<>]*>\))?:\s*(.*)$`), nil},
+			regexp.MustCompile(`^<(` + addr + `)>(?: \(expanded from <[^<>]*>\))?:\s*(.*)$`), nil, false},
 		{"sendmail", regexp.MustCompile(`(?im)^\s*----- The following addresses had (?:permanent|transient|delivery)|^\s*----- Transcript of session follows -----`),
-			regexp.MustCompile(`^\s*<?(` + addr + `)>?\s*(?:\((.*)\))?\s*$`), regexp.MustCompile(`(?i)----- The following addresses`)},
+			regexp.MustCompile(`^\s*<?(` + addr + `)>?\s*(?:\((.*)\))?\s*$`), regexp.MustCompile(`(?i)----- The following addresses`), false},
 	}
 	// What follows is a copy of the message, or its header.
 	copyFollows = regexp.MustCompile(`(?i)^[\s-]*(?:below this line is a copy of|this is a copy of|a copy of (?:the|your) (?:original )?message|original message (?:headers?|follows)|original (?:message|mail)|message headers? follow|returned message|unsent message|forwarded message|message header|diagnostic information for administrators)`)
 	// A line of a transcript, or of another list, is no recipient.
 	noRecipient = regexp.MustCompile(`^\s*(?:>>>|<<<|----- )`)
-	delayWords  = regexp.MustCompile(`(?i)\bdelay|has not (?:yet )?been (?:delivered|sent)|not (?:yet )?been delivered (?:yet|so far)|warning message only|will (?:keep|continue) (?:to )?try|do not need to resend|will be retried|could not send message for`)
+	delayWords  = regexp.MustCompile(`(?i)\bdelay|has not yet been (?:delivered|sent)|not been delivered (?:yet|so far)|warning message only|will (?:keep|continue) (?:to )?try|do not need to resend|will be retried|could not send message for past`)
+	finalWords  = regexp.MustCompile(`(?i)permanent (?:fatal )?error|given up|giving up`)
 	replyCode   = regexp.MustCompile(`(?:^|[\s#:(])([45][0-9][0-9])(?:[ -]|$)`)
 )
 
@@ -86,7 +88,7 @@ func (p *parser) words(h message.Header, text []byte) {
 		p.r.Format = "exim"
 	case known == nil && FailureSubject(subject):
 		p.r.Format = "subject"
-	case known == nil || !fromMachine(h) && !FailureSubject(subject) && failed == nil:
+	case known == nil || !p.opts.NullSender && !fromMachine(h) && !FailureSubject(subject) && failed == nil:
 		// The words alone are no proof: people quote them when they ask for help.
 		return
 	default:
@@ -98,7 +100,8 @@ func (p *parser) words(h message.Header, text []byte) {
 			p.add(Outcome{Final: a})
 		}
 	}
-	delayed := delayWords.MatchString(subject) || delayWords.Match(head)
+	delayed := delayWords.MatchString(subject) || delayWords.Match(head) && !finalWords.Match(head)
+	p.r.failed = !delayed
 	for i := range p.r.Outcomes {
 		o := &p.r.Outcomes[i]
 		o.Diagnostic = clean(o.Diagnostic, maxDiagnostic)
@@ -121,12 +124,15 @@ func (p *parser) recipients(f *format, text []byte) {
 	begun := f.begin == nil
 	var cur *Outcome
 	flush := func() {
-		if cur != nil {
-			if cur.Final != "" && !slices.ContainsFunc(p.r.Outcomes[max(0, len(p.r.Outcomes)-100):], func(o Outcome) bool { return o.Final == cur.Final }) {
+		if cur != nil && cur.Final != "" {
+			last := p.r.Outcomes[max(0, len(p.r.Outcomes)-100):]
+			if i := slices.IndexFunc(last, func(o Outcome) bool { return o.Final == cur.Final }); i < 0 {
 				p.add(*cur)
+			} else if d := &last[i].Diagnostic; len(*d) < maxDiagnostic { // named a second time
+				*d = strings.TrimSpace(*d + " " + cur.Diagnostic)
 			}
-			cur = nil
 		}
+		cur = nil
 	}
 	transcript := false
 	for _, line := range textLines(text) {
@@ -153,8 +159,10 @@ func (p *parser) recipients(f *format, text []byte) {
 			}
 			continue
 		}
-		line = bytes.TrimSpace(line)
-		if cur != nil && len(line) > 0 && len(cur.Diagnostic) < maxDiagnostic {
+		switch line = bytes.TrimSpace(line); {
+		case len(line) == 0 && !f.open:
+			flush()
+		case cur != nil && len(cur.Diagnostic) < maxDiagnostic:
 			cur.Diagnostic = strings.TrimSpace(cur.Diagnostic + " " + string(line))
 		}
 	}
@@ -230,7 +238,6 @@ func fromMachine(h message.Header) bool {
 
 // quotedInText looks for the header of the message in a text that quotes it: Message-IDs and what carries tokens.
 func (p *parser) quotedInText(text []byte) {
-	behind := false
 	var name string
 	var value []byte
 	field := func() {
@@ -248,13 +255,12 @@ func (p *parser) quotedInText(text []byte) {
 		name, value = "", nil
 	}
 	for _, line := range textLines(text) {
-		behind = behind || copyFollows.Match(line)
 		folded := len(line) > 0 && (line[0] == ' ' || line[0] == '\t')
 		// Some indent the whole copy, or quote it.
 		bare := bytes.TrimLeft(line, " \t>|")
 		n, v, ok := bytes.Cut(bare, []byte(":"))
 		switch {
-		case ok && len(n) < 20 && traced(string(n)) && (behind || strings.EqualFold(string(n), "Message-ID")):
+		case ok && len(n) < 20 && traced(string(n)):
 			field()
 			name, value = string(n), bytes.Clone(v)
 		case folded && name != "" && len(value) < maxHeaderText:
