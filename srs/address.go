@@ -68,6 +68,9 @@ func cleanDomain(s string) (string, error) {
 			return "", fmt.Errorf("%w: no ']'", ErrAddress)
 		}
 	}
+	if !literal && (in[0] == '.' || in[len(in)-1] == '.' || strings.Contains(in, "..")) {
+		return "", fmt.Errorf("%w: empty label in the domain", ErrAddress)
+	}
 	for i := range len(in) {
 		c := in[i]
 		if c <= ' ' || c == 0x7f || strings.IndexByte(`"\<>()[],;@=`, c) >= 0 || c == ':' && !literal {

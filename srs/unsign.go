@@ -28,12 +28,13 @@ func Unsign(address string) string {
 	for { // each step makes it shorter
 		l, d, ok := unsignOnce(local, domain)
 		if !ok {
+			l, ok = cutVERP(local)
+			d = domain
+		}
+		if !ok {
 			break
 		}
 		local, domain = l, d
-	}
-	if l, ok := cutVERP(local); ok {
-		local = l
 	}
 	return lowerASCII(join(local, domain))
 }

@@ -41,6 +41,7 @@ func TestUnsign(t *testing.T) {
 		{"VERP with a number", "offers-771-bob=example.org@shop.example", "offers@shop.example"},
 		{"numbers behind bounce", "bounce-20391-77@lists.example", "bounce@lists.example"},
 		{"VERP in SRS0", "SRS0=xyz=TT=lists.example=news-bounces+bob=example.org@forward.example", "news-bounces@lists.example"},
+		{"numbers left by a recipient", "x-return-1+bob=example.org@lists.example", "x-return@lists.example"},
 		{"extension", "jane+shop@example.net", "jane+shop@example.net"},
 		{"equals sign", "a=b@example.net", "a=b@example.net"},
 		{"hyphens and numbers", "flight-747-400@example.net", "flight-747-400@example.net"},
