@@ -99,7 +99,9 @@ type Message struct {
 	MessageID string // without brackets; it stays the same however often the message is sent
 	Data      []byte // header and body, lines ended by CRLF, dots not doubled
 	EightBit  bool   // to be sent with BODY=8BITMIME
-	SMTPUTF8  bool   // to be sent with SMTPUTF8
+	// SMTPUTF8 says that it is to be sent with SMTPUTF8. To a host that does not offer it, what was
+	// composed without Notice.UTF8 can be sent, if the address is ASCII.
+	SMTPUTF8 bool
 }
 
 // A Composer composes notices in the name of one host. It may be used by several
@@ -274,7 +276,7 @@ func (c *Composer) text(host string, n *Notice, rcpts []Recipient) (*rendered, e
 	}
 	out, err := t.render(templateVars(host, n, rcpts), cmp.Or(c.MaxText, maxTemplate))
 	if err != nil {
-		return nil, located(n.Template, err)
+		return nil, located(t.file, err)
 	}
 	return out, nil
 }

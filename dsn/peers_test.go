@@ -271,7 +271,7 @@ func TestRealDelays(t *testing.T) {
 		t.Run(string(kind), func(t *testing.T) {
 			m := peertest.Start(t, kind, peertest.Config{Extra: map[peertest.Kind][]string{
 				peertest.Postfix:  {"delay_warning_time = 1s", "minimal_backoff_time = 1s", "queue_run_delay = 1s"},
-				peertest.Sendmail: {"O Timeout.queuewarn=1s"},
+				peertest.Sendmail: {"define(`confTO_QUEUEWARN', `1s')dnl"},
 			}})
 			m.Sink.Answer(func(verb, arg string) string {
 				if verb == "RCPT" && strings.Contains(arg, "later@") {
@@ -298,7 +298,7 @@ func TestRealDelays(t *testing.T) {
 				stop()
 			}
 			r, err := Parse(bytes.NewReader(mails[0].Data), nil)
-			if err != nil || len(r.Outcomes) != 1 || r.Failed() || r.Format != "rfc3464" || r.Outcomes[0].Action != Delayed || r.Outcomes[0].Final != "later@example.com" || r.Outcomes[0].Status[:2] != "4." || r.Outcomes[0].RetryUntil.IsZero() {
+			if err != nil || len(r.Outcomes) != 1 || r.Failed() || r.Format != "rfc3464" || r.Outcomes[0].Action != Delayed || r.Outcomes[0].Final != "later@example.com" || !strings.HasPrefix(r.Outcomes[0].Status, "4.") || kind == peertest.Postfix && r.Outcomes[0].RetryUntil.IsZero() {
 				t.Errorf("read as %+v, %v, of\n%s", r, err, mails[0].Data)
 			}
 		})

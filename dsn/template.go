@@ -71,6 +71,7 @@ type Templates struct {
 // A noticeTemplate is one text. Each template in it is parsed with empty lines before
 // it, so that errors name the line of the file.
 type noticeTemplate struct {
+	file   string
 	source []byte
 	fields map[string]*template.Template // by headerFields
 	body   *template.Template
@@ -207,7 +208,7 @@ var oldVariable = regexp.MustCompile(`%\(([a-z_]+)\)s`)
 // parseTemplate reads a template: header fields, an empty line, the text. Every error is a
 // *TemplateError.
 func parseTemplate(file string, text []byte) (*noticeTemplate, error) {
-	n := &noticeTemplate{source: text, fields: make(map[string]*template.Template)}
+	n := &noticeTemplate{file: file, source: text, fields: make(map[string]*template.Template)}
 	fail := func(line int, format string, args ...any) (*noticeTemplate, error) {
 		return nil, &TemplateError{file, line, fmt.Sprintf(format, args...)}
 	}

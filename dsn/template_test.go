@@ -106,7 +106,22 @@ func TestDirectoryThatCannotBeRead(t *testing.T) {
 func TestTextIsBounded(t *testing.T) {
 	c := fixed()
 	c.MaxText = 100
-	if _, err := c.Compose(notice()); err == nil || !strings.Contains(err.Error(), "too long") {
+	if _, err := c.Compose(notice()); err == nil || err.Error() != "dsn: softfail.txt: the text is too long" {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestTemplateThatFailsWithTheseVariables(t *testing.T) {
+	dir := t.TempDir()
+	writeTemplate(t, dir, "fail", "Subject: a\n\n{{if eq .result \"odd\"}}\n{{index .rcpts 7}}{{end}}b\n")
+	templates, err := LoadTemplates(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, n := fixed(), notice()
+	c.Templates, n.Template, n.Vars.Result = templates, "fail", "odd"
+	_, err = c.Compose(n)
+	if e, ok := errors.AsType[*TemplateError](err); !ok || e.File != filepath.Join(dir, "fail.txt") || e.Line != 4 || !strings.Contains(e.Reason, "out of range") || strings.Contains(e.Reason, dir) {
 		t.Errorf("error %v", err)
 	}
 }
