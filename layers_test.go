@@ -43,6 +43,7 @@ var ranks = map[string]int{
 	"dkim":                  1,
 	"dmarc":                 1,
 	"policy":                1,
+	"callout":               1,
 
 	"mta":    2,
 	"filter": 2,
