@@ -44,7 +44,9 @@ type bolt struct {
 	count  int   // entries, as of the snapshot
 	counts int   // entries, as of the last transaction; commit's
 
-	step func(name string) error // of FileOptions
+	file  *os.File
+	stuck bool                    // a panic left bbolt's locks held
+	step  func(name string) error // of FileOptions
 
 	snap    *bbolt.Tx
 	data    *bbolt.Cursor
@@ -53,17 +55,18 @@ type bolt struct {
 }
 
 // openBolt opens a bbolt file that is there, and checks its pages first where it should.
-func openBolt(path string, o FileOptions, check bool) (b *bolt, err error) {
-	b = &bolt{step: o.step}
-	var file *os.File
+func openBolt(path string, o FileOptions, check bool) (_ *bolt, err error) {
+	b := &bolt{step: o.step}
 	defer func() {
-		if err != nil && b.db != nil {
+		switch {
+		case err == nil:
+		case b.db != nil:
 			b.close()
-		} else if err != nil && file != nil {
-			file.Close() // bbolt may have panicked
+		case b.file != nil:
+			b.file.Close() // bbolt may have panicked
 		}
 	}()
-	defer guard(&err)()
+	defer guard(&err, debug.SetPanicOnFault(true))
 	b.db, err = bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:         o.LockWait,
 		NoFreelistSync:  true,
@@ -71,15 +74,12 @@ func openBolt(path string, o FileOptions, check bool) (b *bolt, err error) {
 		MaxSize:         int(o.MaxBytes),
 		InitialMmapSize: int(o.MaxBytes), // so that it is never mapped anew, which would wait for the snapshot to be closed
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
-			var err error
-			if file, err = os.OpenFile(name, flag&^os.O_CREATE, mode); err != nil {
+			file, err := os.OpenFile(name, flag&^os.O_CREATE, mode)
+			if err != nil {
 				return nil, err
 			}
-			if err = prepare(file, o.LockWait, check); err != nil {
-				file.Close()
-				return nil, err
-			}
-			return file, nil
+			b.file = file
+			return file, prepare(file, o.LockWait, check)
 		},
 	})
 	if err != nil {
@@ -104,7 +104,7 @@ func openBolt(path string, o FileOptions, check bool) (b *bolt, err error) {
 func (b *bolt) checkRecords() error {
 	expire := 0
 	for key, value := b.data.First(); key != nil; key, value = b.data.Next() {
-		r, err := parseRecord(string(key), value)
+		r, err := parseRecord(key, value)
 		if err != nil {
 			return fmt.Errorf("%w: %w at %q", ErrDamaged, err, key)
 		}
@@ -163,15 +163,13 @@ func boltError(err error) error {
 	return err
 }
 
-// guard turns a panic of bbolt, and a page that cannot be read, into ErrDamaged; without it
-// they would end the process.
-func guard(err *error) func() {
-	before := debug.SetPanicOnFault(true)
-	return func() {
-		debug.SetPanicOnFault(before)
-		if r := recover(); r != nil {
-			*err = fmt.Errorf("%w: %v", ErrDamaged, r)
-		}
+// guard is deferred, with debug.SetPanicOnFault(true). It turns a panic of bbolt, and a page that
+// cannot be read, into ErrDamaged; without it they would end the process.
+func guard(err *error, before bool) {
+	r := recover()
+	debug.SetPanicOnFault(before)
+	if r != nil {
+		*err = fmt.Errorf("%w: %v", ErrDamaged, r)
 	}
 }
 
@@ -215,7 +213,7 @@ func (b *bolt) snapshot() error {
 
 // refresh is snapshot after a commit.
 func (b *bolt) refresh() (err error) {
-	defer guard(&err)()
+	defer guard(&err, debug.SetPanicOnFault(true))
 	if err := b.snap.Rollback(); err != nil {
 		return err
 	}
@@ -229,7 +227,7 @@ func (b *bolt) refresh() (err error) {
 func (b *bolt) unsure() (unsure bool) {
 	var err error
 	defer func() { unsure = unsure || err != nil }()
-	defer guard(&err)()
+	defer guard(&err, debug.SetPanicOnFault(true))
 	if b.snap == nil {
 		return true
 	}
@@ -243,13 +241,13 @@ func (b *bolt) unsure() (unsure bool) {
 
 // get returns what is at key. The value is good until refresh.
 func (b *bolt) get(key string) (r record, ok bool, err error) {
-	defer guard(&err)()
+	defer guard(&err, debug.SetPanicOnFault(true))
 	b.key = append(b.key[:0], key...)
 	found, value := b.data.Seek(b.key)
 	if found == nil || !bytes.Equal(found, b.key) {
 		return record{}, false, nil
 	}
-	if r, err = parseRecord(key, value); err != nil {
+	if r, err = parseRecord(b.key, value); err != nil {
 		return record{}, false, fmt.Errorf("%w: %w at %q", ErrDamaged, err, key)
 	}
 	return r, true, nil
@@ -258,7 +256,7 @@ func (b *bolt) get(key string) (r record, ok bool, err error) {
 // each calls do with the keys after last that begin with prefix, while it returns true. do may
 // call get.
 func (b *bolt) each(prefix, last string, do func(key string) (bool, error)) (err error) {
-	defer guard(&err)()
+	defer guard(&err, debug.SetPanicOnFault(true))
 	c := b.snap.Bucket(boltData).Cursor()
 	key, _ := c.Seek([]byte(max(prefix, last)))
 	if key != nil && last != "" && string(key) == last {
@@ -278,7 +276,7 @@ func (b *bolt) each(prefix, last string, do func(key string) (bool, error)) (err
 
 // firstExpiry returns when the first entry expires, 0 for none.
 func (b *bolt) firstExpiry() (at int64, err error) {
-	defer guard(&err)()
+	defer guard(&err, debug.SetPanicOnFault(true))
 	key, _ := b.expires.First()
 	if key == nil {
 		return 0, nil
@@ -302,7 +300,14 @@ func parseExpiry(b []byte) (at int64, key []byte, err error) {
 // commit writes changes in one transaction, in which it also removes some of what expired until a
 // time. It returns how many it removed, and whether there are more.
 func (b *bolt) commit(batch map[string]change, until int64) (swept int, more bool, err error) {
-	defer guard(&err)()
+	defer guard(&err, debug.SetPanicOnFault(true))
+	b.stuck = true // unless the next line ends as it should
+	swept, more, err = b.transact(batch, until)
+	b.stuck = false
+	return swept, more, err
+}
+
+func (b *bolt) transact(batch map[string]change, until int64) (swept int, more bool, err error) {
 	if err := b.at("begin"); err != nil {
 		return 0, false, err
 	}
@@ -310,12 +315,7 @@ func (b *bolt) commit(batch map[string]change, until int64) (swept int, more boo
 	if err != nil {
 		return 0, false, err
 	}
-	committed := false
-	defer func() {
-		if !committed {
-			tx.Rollback() // after a panic too, else the file could not be closed
-		}
-	}()
+	defer tx.Rollback() // does nothing after Commit
 	w := boltWriter{data: tx.Bucket(boltData), expires: tx.Bucket(boltExpires), count: b.counts}
 	for i, key := range slices.Sorted(maps.Keys(batch)) { // neighbours share pages
 		if i == len(batch)/2 {
@@ -333,7 +333,6 @@ func (b *bolt) commit(batch map[string]change, until int64) (swept int, more boo
 	if err := b.at("commit"); err != nil {
 		return 0, false, err
 	}
-	committed = true // or rolled back by Commit
 	if err := tx.Commit(); err != nil {
 		return 0, false, err
 	}
@@ -361,7 +360,7 @@ func (w *boltWriter) apply(key string, c change) error {
 	old, had := record{}, false
 	if value := w.data.Get(k); value != nil {
 		var err error
-		if old, err = parseRecord(key, value); err != nil {
+		if old, err = parseRecord(k, value); err != nil {
 			return fmt.Errorf("%w: %w at %q", ErrDamaged, err, key)
 		}
 		had = true
@@ -387,7 +386,7 @@ func (w *boltWriter) apply(key string, c change) error {
 		}
 	}
 	start := len(w.room)
-	w.room = appendRecord(w.room, key, c.record)
+	w.room = appendRecord(w.room, k, c.record)
 	return w.data.Put(k, w.room[start:len(w.room):len(w.room)])
 }
 
@@ -413,7 +412,7 @@ func (w *boltWriter) sweep(until int64) (n int, more bool, err error) {
 		if err := w.expires.Delete(e); err != nil {
 			return 0, false, err
 		}
-		r, err := parseRecord(string(key), w.data.Get(key))
+		r, err := parseRecord(key, w.data.Get(key))
 		if err != nil || r.expires != at {
 			return 0, false, fmt.Errorf("%w: a time of expiry that is not that of %q", ErrDamaged, key)
 		}
@@ -426,9 +425,12 @@ func (w *boltWriter) sweep(until int64) (n int, more bool, err error) {
 	return n, more, nil
 }
 
-// close closes the file.
+// close closes the file, and so lets go of its lock.
 func (b *bolt) close() (err error) {
-	defer guard(&err)()
+	if b.stuck {
+		return b.file.Close() // bbolt would wait for ever
+	}
+	defer guard(&err, debug.SetPanicOnFault(true))
 	if b.snap != nil {
 		b.snap.Rollback()
 		b.snap = nil

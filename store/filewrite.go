@@ -189,11 +189,9 @@ func (f *File) flush() error {
 		return f.endRound(f.broken)
 	}
 	if f.bolt == nil {
-		b, err := openBolt(f.path, f.o, false)
-		if err != nil {
+		if err := f.reopen(); err != nil {
 			return f.endRound(f.unavailable(err))
 		}
-		f.bolt = b
 	}
 	b := f.bolt
 	first, err := b.firstExpiry()
@@ -237,9 +235,12 @@ func (f *File) flush() error {
 		if err = f.noteDamage(err); f.broken == nil {
 			err = f.unavailable(err)
 			if b.unsure() {
-				// The transaction may count or not, as far as memory tells: only the file knows.
-				f.bolt = nil
+				// The transaction may count or not, as far as memory tells: only the file knows. If
+				// it cannot be opened now, the next flush tries again.
 				b.close()
+				if openErr := f.reopen(); openErr != nil {
+					f.o.Log.Error("store cannot be opened again, nothing is read until it can", "path", f.path, "err", openErr)
+				}
 			}
 		}
 	} else {
@@ -252,6 +253,27 @@ func (f *File) flush() error {
 	r.err = err
 	close(r.done)
 	return f.report(err)
+}
+
+// reopen opens the file that was closed, and counts what is dirty anew. mu is locked.
+func (f *File) reopen() (err error) {
+	f.fresh = 0
+	if f.bolt, err = openBolt(f.path, f.o, false); err != nil {
+		f.bolt = nil
+		return err
+	}
+	for key, c := range f.dirty {
+		_, had, err := f.bolt.get(key)
+		switch {
+		case err != nil:
+			return f.noteDamage(err)
+		case had && c.gone:
+			f.fresh--
+		case !had && !c.gone:
+			f.fresh++
+		}
+	}
+	return nil
 }
 
 // endRound ends a flush before it began, and unlocks mu.

@@ -28,7 +28,7 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-func appendRecord(dst []byte, key string, r record) []byte {
+func appendRecord(dst, key []byte, r record) []byte {
 	start := len(dst)
 	dst = append(dst, recordFormat)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(r.expires))
@@ -39,7 +39,7 @@ func appendRecord(dst []byte, key string, r record) []byte {
 }
 
 // parseRecord reads a stored record; the value is a part of b.
-func parseRecord(key string, b []byte) (record, error) {
+func parseRecord(key, b []byte) (record, error) {
 	if len(b) < recordHeader || b[0] != recordFormat || binary.BigEndian.Uint32(b[9:]) != recordSum(key, b) {
 		return record{}, errRecord
 	}
@@ -54,14 +54,8 @@ func parseRecord(key string, b []byte) (record, error) {
 func recordExpires(b []byte) int64 { return int64(binary.BigEndian.Uint64(b[1:])) }
 
 // recordSum is the checksum of a record, in which it counts itself as 0.
-func recordSum(key string, b []byte) uint32 {
-	var block [64]byte
-	sum := uint32(0)
-	for len(key) > 0 { // a conversion to bytes would be an allocation for long keys
-		n := copy(block[:], key)
-		sum = crc32.Update(sum, castagnoli, block[:n])
-		key = key[n:]
-	}
+func recordSum(key, b []byte) uint32 {
+	sum := crc32.Update(0, castagnoli, key)
 	sum = crc32.Update(sum, castagnoli, b[:9])
 	return crc32.Update(sum, castagnoli, b[recordHeader:])
 }
