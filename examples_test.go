@@ -13,7 +13,7 @@ import (
 
 // examplePackages are those whose exported functions and types all stand in some
 // Example of theirs.
-var examplePackages = []string{".", "address", "authres", "callout", "daemon", "daemon/config", "daemon/logs", "daemon/metrics", "dkim", "dmarc", "dns", "dsn", "filter", "filter/access", "filter/attachments", "filter/auth", "filter/headers", "filter/html", "filter/scan", "filter/sign", "internal/comment", "internal/edit", "internal/enum", "internal/release", "internal/doctor", "internal/offline", "message", "miltertest", "mta", "policy", "quarantine", "spf", "srs"}
+var examplePackages = []string{".", "address", "authres", "callout", "daemon", "daemon/config", "daemon/logs", "daemon/metrics", "dkim", "dmarc", "dns", "dsn", "filter", "filter/access", "filter/attachments", "filter/auth", "filter/headers", "filter/html", "filter/scan", "filter/sign", "internal/comment", "internal/edit", "internal/enum", "internal/release", "internal/doctor", "internal/offline", "message", "miltertest", "mta", "policy", "quarantine", "spf", "store", "store/storetest", "srs"}
 
 func TestEveryExportedNameHasAnExample(t *testing.T) {
 	for _, dir := range examplePackages {
