@@ -24,6 +24,7 @@ type cli struct {
 	SPF     spfCmd     `cmd:"" name:"spf" help:"Check whether a client may send mail for a domain."`
 	DKIM    dkimCmd    `cmd:"" name:"dkim" help:"Make keys, sign and verify messages."`
 	DMARC   dmarcCmd   `cmd:"" name:"dmarc" help:"Tell which policy applies to mail of a domain."`
+	Callout calloutCmd `cmd:"" help:"Ask the mail servers of a domain whether they accept an address."`
 	Demo    demoCmd    `cmd:"" help:"Watch real messages go by SMTP through a filter into a Maildir."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 

@@ -142,7 +142,7 @@ func connect(ctx context.Context, o Options, addr netip.AddrPort, end time.Time)
 	case err == nil:
 		return nc, nil
 	case ctx.Err() != nil:
-		return nil, context.Cause(ctx)
+		return nil, plain(context.Cause(ctx))
 	case dialCtx.Err() != nil:
 		return nil, errTime
 	}

@@ -463,8 +463,8 @@ func TestTimes(t *testing.T) {
 				if took := time.Since(start); took != tt.took {
 					t.Errorf("took %v, want %v", took, tt.took)
 				}
-				if failed(t, err, tt.step, "no answer in time"); !errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("error %v, want os.ErrDeadlineExceeded", err)
+				if failed(t, err, tt.step, "no answer in time"); !errors.Is(err, os.ErrDeadlineExceeded) || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("error %v is no end of a time", err)
 				}
 				if c != nil {
 					c.Close()
@@ -536,6 +536,21 @@ func TestContextEndsTheDialogue(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A context's deadline reads as any time that ran out.
+func TestContextOutOfTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := fakemx.InMemory(t)
+		f.Add(host, fakemx.Script{Greeting: "220-wait\r\n"})
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		_, err := smtpc.Dial(ctx, smtpc.Options{Helo: "mail.example.net", Dial: f.Dial}, "", netip.MustParseAddrPort(host))
+		if e := failed(t, err, smtpc.Greeting, "no answer in time"); !e.Broken() || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error %v", err)
+		}
+		f.Wait()
+	})
 }
 
 // QUIT is polite, and not worth a wait.

@@ -79,7 +79,7 @@ func (c *conn) until(t time.Time) time.Time {
 func (c *conn) fault(err error) error {
 	switch {
 	case c.ctx.Err() != nil:
-		return context.Cause(c.ctx)
+		err = context.Cause(c.ctx)
 	case c.err != nil:
 		err = c.err
 	}
@@ -92,7 +92,7 @@ func plain(err error) error {
 		err = op.Err
 	}
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
 		return errTime
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errHungUp
@@ -100,7 +100,15 @@ func plain(err error) error {
 	return err
 }
 
-var (
-	errTime   = fmt.Errorf("no answer in time: %w", os.ErrDeadlineExceeded)
-	errHungUp = fmt.Errorf("server closed the connection: %w", io.ErrUnexpectedEOF)
-)
+// errTime is what is told of every time that ran out, be it a step's or the context's.
+var errTime error = timeError{}
+
+type timeError struct{}
+
+func (timeError) Error() string { return "no answer in time" }
+func (timeError) Timeout() bool { return true }
+func (timeError) Is(target error) bool {
+	return target == os.ErrDeadlineExceeded || target == context.DeadlineExceeded
+}
+
+var errHungUp = fmt.Errorf("server closed the connection: %w", io.ErrUnexpectedEOF)
