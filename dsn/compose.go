@@ -114,7 +114,7 @@ type Composer struct {
 	// Sign, unless nil, returns what the Message-IDs of notices to an address carry,
 	// so that a bounce of such a notice is known as one, whatever its form, and leads
 	// back to the address: such as the local part of the address that package srs makes of it.
-	// It may be 400 bytes long. [ParseOptions.Owner] is its reverse.
+	// It may be 400 bytes long; an empty one leaves the ID unsigned. [ParseOptions.Owner] is its reverse.
 	Sign func(to address.Path) (token string, err error)
 
 	MaxReturned int64 // bytes of the original in a notice; 0 means 50 000, less than 0 none

@@ -222,6 +222,30 @@ func TestReturnedHeaderIsBounded(t *testing.T) {
 	}
 }
 
+func TestOddBytesOfTheHeaderAreReturned(t *testing.T) {
+	n := notice()
+	odd := "X-Odd: a\rb\x00c \t\r\n"
+	n.Header = append(n.Header, message.NewField("X-Odd", " a\rb\x00c \t", crlf))
+	if media, bodies := parts(t, compose(t, fixed(), n)); media[2] != "text/rfc822-headers" || !strings.HasSuffix(bodies[2]+crlf, odd) && !strings.HasSuffix(bodies[2], odd) {
+		t.Errorf("%s: %q, want %q at its end", media[2], bodies[2], odd)
+	}
+}
+
+func TestVariablesAreShortLines(t *testing.T) {
+	evil := "a\r\nb\u2028c\u0085d\x00e" + strings.Repeat("z", 1000)
+	n := notice()
+	n.Template = "heloerror"
+	n.Vars = Vars{SPFResult: evil, HeloName: evil}
+	n.Recipients[0].Address.Local = "joe"
+	_, bodies := parts(t, compose(t, fixed(), n))
+	short := "a  b c d e" + strings.Repeat("z", 500-13)
+	for _, want := range []string{"Result of the check: " + short + "\r\n", "Name it used:         " + short + "\r\n"} {
+		if !strings.Contains(bodies[0], want) {
+			t.Errorf("no %q in\n%q", want, bodies[0])
+		}
+	}
+}
+
 func TestComposeRefuses(t *testing.T) {
 	broken := errors.New("no key")
 	for _, tt := range []struct {
@@ -276,6 +300,8 @@ func TestComposeReportFields(t *testing.T) {
 		{"no original recipient that would end its field", func(n *Notice) { n.Recipients[0].Original = "rfc822;a+0D+0AAction: failed" }, "", "Original-Recipient"},
 		{"an original recipient in UTF-8", func(n *Notice) { n.Recipients[0].Original = `utf-8;j\x{F6}e@example.net` }, `Original-Recipient: utf-8; j\x{F6}e@example.net`, ""},
 		{"the same to who understands it", func(n *Notice) { n.UTF8, n.Recipients[0].Original = true, `utf-8;j\x{F6}e@example.net` }, "Original-Recipient: utf-8; jöe@example.net", ""},
+		{"no original recipient with a line separator", func(n *Notice) { n.UTF8, n.Recipients[0].Original = true, `utf-8;j\x{2028}e@example.net` }, "", "Original-Recipient"},
+		{"no original recipient with a line end", func(n *Notice) { n.UTF8, n.Recipients[0].Original = true, "utf-8;j\r\nAction: failed" }, "", "Original-Recipient"},
 		{"a recipient in UTF-8", func(n *Notice) { n.Recipients[0].Address.Local = "jö+e" }, `Final-Recipient: utf-8; j\x{F6}\x{2B}e@example.net`, ""},
 		{"a recipient of odd bytes", func(n *Notice) { n.Recipients[0].Address.Local = "j\xffe" }, `Final-Recipient: utf-8; j\x{FFFD}e@example.net`, ""},
 		{"a recipient with blanks", func(n *Notice) { n.Recipients[0].Address.Local = "j  e" }, `Final-Recipient: rfc822; "j  e"@example.net`, ""},
@@ -284,6 +310,7 @@ func TestComposeReportFields(t *testing.T) {
 		{"a reply in a line", func(n *Notice) { n.Recipients[0].Diagnostic = "550 a\r\nX: y\u2028\x85z\xc3\xa9" }, "Diagnostic-Code: smtp; 550 a  X: y ?z?\r\n", "\r\nX: y"},
 		{"a reply without end", func(n *Notice) { n.Recipients[0].Diagnostic = strings.Repeat("x", 1<<20) }, "Diagnostic-Code: smtp;", strings.Repeat("x", 1001)},
 		{"no remote host that is none", func(n *Notice) { n.Recipients[0].RemoteMTA = "a b\r\nX: y" }, "", "Remote-MTA"},
+		{"no remote host that is not told", func(n *Notice) { n.Recipients[0].RemoteMTA = "" }, "", "Remote-MTA"},
 		{"no client that is none", func(n *Notice) { n.ReceivedFrom = "[192.0.2.7] (what?)" }, "", "Received-From"},
 		{"a client in UTF-8", func(n *Notice) { n.ReceivedFrom = "bücher.example" }, "Received-From-MTA: dns; xn--bcher-kva.example\r\n", ""},
 		{"when it is tried until", func(*Notice) {}, "Will-Retry-Until: Mon, 04 May 2026 12:58:00 +0200\r\n", ""},
@@ -356,7 +383,7 @@ func TestBoundaryThatOccursIsNotTaken(t *testing.T) {
 	taken := fmt.Sprintf("=_%026d", 2)
 	n.Header = append(n.Header, message.NewField("X-Evil", "\n --"+taken+"--", crlf))
 	m := compose(t, fixed(), n)
-	if media, bodies := parts(t, m); len(media) != 3 || !strings.Contains(bodies[2], taken) {
+	if media, bodies := parts(t, m); len(media) != 3 || !strings.Contains(bodies[2], taken) || bytes.Contains(m.Data, []byte(`boundary="`+taken)) {
 		t.Errorf("parts %q of\n%s", media, m.Data)
 	}
 }
@@ -386,7 +413,7 @@ func TestNothingGetsOutOfItsPlace(t *testing.T) {
 		n.UTF8, n.EightBit = rapid.Bool().Draw(t, "utf8"), rapid.Bool().Draw(t, "8bit")
 		n.Return = rapid.SampledFrom([]Return{ReturnHeaders, ReturnFull}).Draw(t, "ret")
 		r := &n.Recipients[0]
-		r.Original, r.Status, r.Diagnostic, r.RemoteMTA = hostile(t, "orcpt"), hostile(t, "status"), hostile(t, "diagnostic"), hostile(t, "remote")
+		r.Original, r.Status, r.Diagnostic, r.RemoteMTA = rapid.SampledFrom([]string{"", "rfc822;", "utf-8;"}).Draw(t, "type")+hostile(t, "orcpt"), hostile(t, "status"), hostile(t, "diagnostic"), hostile(t, "remote")
 		r.Action = rapid.SampledFrom([]Action{Failed, Delayed}).Draw(t, "action")
 		if rapid.Bool().Draw(t, "odd addresses") {
 			r.Address = address.Path{Local: hostile(t, "local"), Domain: hostile(t, "domain")}

@@ -46,5 +46,7 @@
 // texts for people that some programs send instead. Anyone can write a report. What
 // tells real ones apart is a Message-ID that [Composer.Sign] signed: it is in all
 // notices that this package composes, receivers quote it in what they send back, and
-// [ParseOptions.Owner] checks it.
+// [ParseOptions.Owner] checks it. So a [Report] that Failed and is Ours says that an
+// address which was given as a sender takes no mail; one that is only Ours may as well be
+// a word of its owner's vacation.
 package dsn

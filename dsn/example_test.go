@@ -11,6 +11,7 @@ import (
 	"github.com/gomilter/gomilter/address"
 	"github.com/gomilter/gomilter/dsn"
 	"github.com/gomilter/gomilter/message"
+	"github.com/gomilter/gomilter/srs"
 )
 
 // original is a message as it came.
@@ -54,6 +55,44 @@ func Example() {
 	// jane@example.com true false
 	// rfc3464 mx.example.net 1@example.com
 	// joe@example.net delayed 4.7.23
+}
+
+// Notices carry the address they go to, signed by package srs.
+func ExampleComposer_sign() {
+	rewriter, err := srs.New(srs.Options{Secrets: []srs.Secret{{Key: []byte("a secret of 16 octets or more")}}, MaxLocal: 200})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	const host = "mx.example.net"
+	c := dsn.Composer{Host: host, Sign: func(to address.Path) (string, error) {
+		signed, err := rewriter.Forward(to.String(), host)
+		return strings.TrimSuffix(signed, "@"+host), err
+	}}
+	m, err := c.Compose(&dsn.Notice{
+		Template:   "permerror",
+		To:         address.Path{Local: "jane doe", Domain: "example.com"},
+		Recipients: []dsn.Recipient{{Address: address.Path{Local: "joe", Domain: "example.net"}, Action: dsn.Delayed}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bounce := "Subject: failure notice\n\nNo such user.\n\n--- Below this line is a copy of the message.\n\nMessage-ID: <" + m.MessageID + ">\n"
+	r, err := dsn.Parse(strings.NewReader(bounce), &dsn.ParseOptions{Owner: func(token string) (address.Path, bool) {
+		o, err := rewriter.Reverse(token + "@" + host)
+		if err != nil {
+			return address.Path{}, false
+		}
+		p, err := address.ParsePath(o.Address)
+		return p, err == nil
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(r.Failed(), r.Ours, r.Owner)
+	// Output: true true "jane doe"@example.com
 }
 
 func ExampleParseTree() {

@@ -19,6 +19,7 @@ var ErrNoReport = errors.New("dsn: the message is no delivery report")
 // What is read of a message that others wrote, however much there is.
 const (
 	maxCandidates = 50      // signed things tried with Owner
+	maxTexts      = 5       // texts searched for what they quote
 	maxTextLine   = 2000    // bytes looked at of a line of text
 	maxHeaderText = 4 << 10 // bytes looked at of one field
 )
@@ -127,6 +128,7 @@ func ParseTree(t *message.Tree, o *ParseOptions) (*Report, error) {
 	p := &parser{opts: o.or(), r: &Report{Limited: t.Limited()}}
 	var status, text *message.Part
 	var quoted []*message.Part // what may be the original, or its header
+	var more []*message.Part   // texts that may quote it
 	for part := range t.Parts() {
 		if inAttached(part) {
 			continue
@@ -139,7 +141,9 @@ func ParseTree(t *message.Tree, o *ParseOptions) (*Report, error) {
 		case strings.HasPrefix(media, "message/"):
 			quoted = append(quoted, part)
 		case strings.HasPrefix(media, "text/") && (text == nil || text.MediaType() == "text/html" && media != "text/html"):
-			text = part
+			text, more = part, append(more, part)
+		case strings.HasPrefix(media, "text/"):
+			more = append(more, part)
 		}
 	}
 	root := t.Header()
@@ -179,6 +183,19 @@ func ParseTree(t *message.Tree, o *ParseOptions) (*Report, error) {
 		p.original(message.Parse(b).Header)
 	}
 	p.quotedInText(words)
+	if len(more) > maxTexts {
+		more, p.r.Limited = more[:maxTexts], true
+	}
+	for _, part := range more {
+		if part == text {
+			continue
+		}
+		b, err := p.read(part.Text())
+		if err != nil {
+			return nil, err
+		}
+		p.quotedInText(b)
+	}
 	for _, name := range []string{"References", "In-Reply-To"} {
 		for _, f := range root.All(name) {
 			p.candidates(f)

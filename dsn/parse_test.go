@@ -133,6 +133,7 @@ func TestParseIsBounded(t *testing.T) {
 		{"the message by default", report(one) + strings.Repeat("x", 4<<20), ParseOptions{}, 1},
 		{"the message", report(one + one), ParseOptions{MaxSize: int64(len(report(one)))}, 1},
 		{"tokens", strings.Replace(report(one), "From", "References:"+ids+"From", 1), ParseOptions{}, 1},
+		{"texts", strings.Replace(report(one), "--b--", strings.Repeat("--b\r\n\r\ntext\r\n", 5)+"--b--", 1), ParseOptions{}, 1},
 		{"recipients in words", "From: MAILER-DAEMON\r\n\r\nHi. This is the qmail-send program at x\r\n" + strings.Repeat("<a@example.com>: no\r\n<b@example.com>: no\r\n<c@example.com>: no\r\n", 10), ParseOptions{MaxRecipients: 2}, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -143,6 +144,15 @@ func TestParseIsBounded(t *testing.T) {
 				t.Errorf("error %v, limited %v, %d outcomes, want %d; %d tokens tried", err, r != nil && r.Limited, len(r.Outcomes), tt.outcomes, calls)
 			}
 		})
+	}
+}
+
+func TestEachTokenIsTriedOnce(t *testing.T) {
+	var tried []string
+	in := "References: <SRS0=a@x> <SRS0=b@x>\r\n\t<SRS0=a@x>\r\nIn-Reply-To: <SRS0=b@x>\r\n" + report("Final-Recipient: rfc822; a@x\r\n")
+	_, err := Parse(strings.NewReader(in), &ParseOptions{Owner: func(s string) (address.Path, bool) { tried = append(tried, s); return address.Path{}, false }})
+	if got := strings.Join(tried, " "); err != nil || got != "SRS0=a SRS0=b" {
+		t.Errorf("tried %q, error %v", got, err)
 	}
 }
 

@@ -43,7 +43,7 @@ var (
 		{"qmail", regexp.MustCompile(`(?im)^Hi\. This is .*(?:program|deliver)|^This is (?:the|a) .*qmail|I wasn't able to deliver your message to the following addresses`),
 			regexp.MustCompile(`^<(` + addr + `)>:\s*(.*)$`), nil, false},
 		{"exim", regexp.MustCompile(`(?im)^This message was created automatically by mail delivery software`),
-			regexp.MustCompile(`^\s+<?(` + addr + `)>?:?\s*(?:\(.*\))?()$`), regexp.MustCompile(`(?i)address(?:es|\(es\))? .*(?:failed|delivered)|recipients?.*:$|(?:failed|delayed|delivered)[^.]*:\s*$`), false},
+			regexp.MustCompile(`^\s+<?(` + addr + `)>?:?\s*(?:\(.*\))?()$`), regexp.MustCompile(`(?i)^\S.*\b(?:failed|delayed|delivered|recipients?)\b.*:\s*$`), false},
 		{"exchange", regexp.MustCompile(`(?im)^\s*Your message\s*$|did not reach (?:some or all of|the following)|Delivery has failed to these recipients|could not be delivered to (?:the following|these) recipients`),
 			regexp.MustCompile(`^\s*'?(?:[^<>()@]*[<(])?(?:mailto:)?(` + addr + `?)[>)']*(?:<mailto:[^<>]*>)?(?:\s+on\s+\S.*)?()\s*$`),
 			regexp.MustCompile(`(?i)recipients?(?:\(s\)| or groups| or distribution lists?| could)?.*:\s*$|not reached:`), true},
@@ -54,8 +54,6 @@ var (
 	}
 	// What follows is a copy of the message, or its header.
 	copyFollows = regexp.MustCompile(`(?i)^[\s-]*(?:below this line is a copy of|this is a copy of|a copy of (?:the|your) (?:original )?message|original message (?:headers?|follows)|original (?:message|mail)|message headers? follow|returned message|unsent message|forwarded message|message header|diagnostic information for administrators)`)
-	// A line of a transcript, or of another list, is no recipient.
-	noRecipient = regexp.MustCompile(`^\s*(?:>>>|<<<|----- )`)
 	delayWords  = regexp.MustCompile(`(?i)\bdelay|has not yet been (?:delivered|sent)|not been delivered (?:yet|so far)|warning message only|will (?:keep|continue) (?:to )?try|do not need to resend|will be retried|could not send message for past`)
 	finalWords  = regexp.MustCompile(`(?i)permanent (?:fatal )?error|given up|giving up`)
 	replyCode   = regexp.MustCompile(`(?:^|[\s#:(])([45][0-9][0-9])(?:[ -]|$)`)
@@ -151,7 +149,7 @@ func (p *parser) recipients(f *format, text []byte) {
 			p.transcript(line)
 			continue
 		}
-		if m := f.recipient.FindSubmatch(line); m != nil && !noRecipient.Match(line) {
+		if m := f.recipient.FindSubmatch(line); m != nil {
 			flush()
 			cur = &Outcome{Final: addressIn(strings.TrimRight(string(m[1]), ":,."))}
 			if len(m) > 2 {
