@@ -63,7 +63,7 @@ func openBolt(path string, o FileOptions, check bool) (_ *bolt, err error) {
 		case b.db != nil:
 			b.close()
 		case b.file != nil:
-			b.file.Close() // bbolt may have panicked
+			closeLocked(b.file) // bbolt may have panicked
 		}
 	}()
 	defer guard(&err, debug.SetPanicOnFault(true))
@@ -428,7 +428,7 @@ func (w *boltWriter) sweep(until int64) (n int, more bool, err error) {
 // close closes the file, and so lets go of its lock.
 func (b *bolt) close() (err error) {
 	if b.stuck {
-		return b.file.Close() // bbolt would wait for ever
+		return closeLocked(b.file) // bbolt would wait for ever
 	}
 	defer guard(&err, debug.SetPanicOnFault(true))
 	if b.snap != nil {

@@ -68,36 +68,55 @@ type boltCheck struct {
 	seen     []uint64
 }
 
-// meta returns the meta page that counts. Its page size is that of the file.
+// meta returns the meta page that counts. Each that is whole must have the page size of the file.
 func (c *boltCheck) meta() ([]byte, error) {
-	var found []byte
-	for _, at := range []int64{0, 1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10} {
-		b := make([]byte, boltPageHeader+boltMeta)
-		if n, err := c.r.ReadAt(b, at); n < len(b) {
-			if err != nil && !errors.Is(err, io.EOF) {
-				return nil, err
+	first, err := c.metaAt(0)
+	if err != nil {
+		return nil, err
+	}
+	second := first
+	if first != nil {
+		c.pageSize = pageSizeIn(first)
+		second, err = c.metaAt(c.pageSize)
+	} else { // the second stands a page after the first
+		for c.pageSize = 1 << 10; c.pageSize <= 64<<10; c.pageSize *= 2 {
+			if second, err = c.metaAt(c.pageSize); second != nil || err != nil {
+				break
 			}
-			break
-		}
-		m := b[boltPageHeader:]
-		sum := fnv.New64a()
-		sum.Write(m[:56])
-		pageSize := int64(binary.NativeEndian.Uint32(m[8:]))
-		switch {
-		case binary.NativeEndian.Uint32(m) != boltMagic || binary.NativeEndian.Uint32(m[4:]) != boltVersion,
-			binary.NativeEndian.Uint64(m[56:]) != sum.Sum64(),
-			at != 0 && pageSize != at,
-			pageSize < 1<<10 || pageSize > 64<<10 || pageSize&(pageSize-1) != 0:
-			continue
-		}
-		if found == nil || binary.NativeEndian.Uint64(m[48:]) > binary.NativeEndian.Uint64(found[48:]) {
-			found, c.pageSize = m, pageSize
 		}
 	}
-	if found == nil {
+	transaction := func(m []byte) uint64 { return binary.NativeEndian.Uint64(m[48:]) }
+	switch {
+	case err != nil:
+		return nil, err
+	case first == nil && second == nil:
 		return nil, errors.New("it does not begin as such a file does")
+	case c.pageSize < 1<<10 || c.pageSize > 64<<10 || c.pageSize&(c.pageSize-1) != 0, second != nil && pageSizeIn(second) != c.pageSize:
+		return nil, errors.New("its page size is wrong")
+	case second == nil || first != nil && transaction(first) > transaction(second):
+		return first, nil
 	}
-	return found, nil
+	return second, nil
+}
+
+func pageSizeIn(meta []byte) int64 { return int64(binary.NativeEndian.Uint32(meta[8:])) }
+
+// metaAt returns the meta page at a place, nil where there is none that is whole.
+func (c *boltCheck) metaAt(at int64) ([]byte, error) {
+	b := make([]byte, boltPageHeader+boltMeta)
+	if n, err := c.r.ReadAt(b, at); n < len(b) {
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		return nil, nil
+	}
+	m := b[boltPageHeader:]
+	sum := fnv.New64a()
+	sum.Write(m[:56])
+	if binary.NativeEndian.Uint32(m) != boltMagic || binary.NativeEndian.Uint32(m[4:]) != boltVersion || binary.NativeEndian.Uint64(m[56:]) != sum.Sum64() {
+		return nil, nil
+	}
+	return m, nil
 }
 
 // take marks a page as met, and tells whether it was not before.

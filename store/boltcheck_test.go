@@ -151,3 +151,18 @@ func FuzzOpenFile(f *testing.F) {
 		}
 	})
 }
+
+// TestMetaPagesThatDisagree was found by FuzzOpenFile: bbolt goes by the page size of the first
+// meta page, and by what the second says all the same.
+func TestMetaPagesThatDisagree(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store.db")
+	b := edit(boltSample(t), append(editOf(os.Getpagesize()+16+9, 0x34), editOf(os.Getpagesize()+16+36, 0x32)...))
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the lock is let go of
+		if _, err := OpenFile(path, FileOptions{LockWait: time.Millisecond}); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "page size") {
+			t.Errorf("OpenFile: %v", err)
+		}
+	}
+}

@@ -27,4 +27,10 @@ func lockFile(f *os.File, wait time.Duration) error {
 	}
 }
 
+// closeLocked closes a file that bbolt may still have mapped, which would keep the lock.
+func closeLocked(f *os.File) error {
+	syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+	return f.Close()
+}
+
 const canLock = true
