@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/gomilter/gomilter/dns"
@@ -22,6 +23,7 @@ type question struct {
 	results map[string]Result // by key, of addresses that were answered
 	last    Result            // why the servers so far did not answer
 	server  server            // that is being talked to
+	called  int               // servers
 }
 
 type server struct {
@@ -48,8 +50,8 @@ func (c *Checker) ask(ctx context.Context, domain string, flights []*flight) {
 	}
 	servers, own := c.callable(hosts)
 	frauds := 0
-	for i, s := range servers {
-		if ctx.Err() != nil || i == c.o.Servers {
+	for _, s := range servers {
+		if ctx.Err() != nil || q.called == c.o.Servers {
 			break
 		}
 		done, fraud := q.call(ctx, s)
@@ -133,6 +135,9 @@ func (q *question) call(ctx context.Context, s server) (done, fraud bool) {
 		return false, false
 	}
 	client, err := smtpc.Dial(ctx, c.smtp, s.name, netip.AddrPortFrom(s.addr, c.o.Port))
+	if !noWay(err) {
+		q.called++
+	}
 	if err != nil {
 		q.failed(err, false)
 		return false, false
@@ -201,6 +206,17 @@ func (q *question) call(ctx context.Context, s server) (done, fraud bool) {
 	})
 	client.Quit()
 	return true, false
+}
+
+// noWay reports whether a connection failed on this side, as those by IPv6 do where there is
+// none.
+func noWay(err error) bool {
+	for _, errno := range []syscall.Errno{syscall.ENETUNREACH, syscall.EAFNOSUPPORT, syscall.EADDRNOTAVAIL} {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
 }
 
 // probe asks about a random address of the domain, which has none behind it unless all

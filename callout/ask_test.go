@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -531,6 +533,32 @@ func TestServersCalledAtMost(t *testing.T) {
 	wants(t, ask(t, f, callout.Options{Servers: 2}, "a@three.example"), callout.Unknown, callout.NoAnswer)
 	if got := dialed(f); !slices.Equal(got, []string{mx3, mx1}) {
 		t.Errorf("called %v", got)
+	}
+}
+
+// A machine without IPv6 gets through to the servers' other addresses.
+func TestNoWayToSomeAddresses(t *testing.T) {
+	f := fakemx.New(t)
+	f.Add(mx1, fakemx.Script{})
+	var text strings.Builder
+	text.WriteString("six.example. MX 10 mx6.example.\nsix.example. MX 20 mx1.example.\nmx1.example. A 240.0.0.1\n")
+	for i := range 8 {
+		fmt.Fprintf(&text, "mx6.example. AAAA 2001:db8::%d\n", i+1)
+	}
+	tries := 0
+	c, err := callout.New(callout.Options{Resolver: zone(t, text.String()), Helo: "mail.example.net", Local: true, Servers: 1,
+		Dial: func(ctx context.Context, from netip.Addr, to netip.AddrPort) (net.Conn, error) {
+			if tries++; to.Addr().Is6() {
+				return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}
+			}
+			return f.Dial(ctx, from, to)
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if wants(t, c.Ask(t.Context(), "a@six.example")[0], callout.Accepted, callout.Taken); tries != 9 {
+		t.Errorf("%d tries", tries)
 	}
 }
 

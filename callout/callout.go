@@ -35,7 +35,7 @@ type Options struct {
 	Step    time.Duration // for a server's greeting, handshake, or reply; 0 means 30 s
 	Total   time.Duration // for all of a question, DNS and all servers; 0 means 2 minutes
 
-	Servers    int // addresses that are called for one question; 0 means 5
+	Servers    int // addresses that are called for one question, without those that this machine has no way to; 0 means 5
 	Recipients int // addresses asked about in one dialogue, more are OverBudget; 0 means 20
 	PerDomain  int // questions about a domain in a minute; 0 means 6
 	PerServer  int // connections to an address in a minute; 0 means 12
@@ -281,7 +281,6 @@ func (c *Checker) begin(ctx context.Context, domain string, indexes []int, fligh
 		case ctx.Err() != nil:
 			c.end(f, because(Pending, 0, "", ""))
 		case len(mine) == c.o.Recipients:
-			c.stats.OverBudget++
 			c.end(f, overBudget("more than %d addresses of a domain at a time", c.o.Recipients))
 		default:
 			c.flights[f.key] = f
@@ -303,7 +302,6 @@ func (c *Checker) begin(ctx context.Context, domain string, indexes []int, fligh
 		c.wg.Go(func() { c.run(domain, mine) })
 		return
 	}
-	c.stats.OverBudget += uint64(len(mine))
 	for _, f := range mine {
 		c.end(f, over)
 	}
@@ -321,6 +319,9 @@ func (c *Checker) end(f *flight, r Result) {
 	case <-f.done:
 		return
 	default:
+	}
+	if r.Reason == OverBudget {
+		c.stats.OverBudget++
 	}
 	r.Address = f.address
 	if r.Asked.IsZero() {

@@ -269,6 +269,9 @@ func TestBudgets(t *testing.T) {
 				}
 				now = now.Add(time.Minute)
 			}
+			if got, want := c.Stats().OverBudget, uint64(2*(20-tt.asked)); got != want {
+				t.Errorf("%d over budget, want %d", got, want)
+			}
 		})
 	}
 }
@@ -366,6 +369,52 @@ func TestClose(t *testing.T) {
 			t.Errorf("%d connections", h.Sessions())
 		}
 	})
+}
+
+func TestCloseWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &stuck{Zone: zone(t, domains), free: make(chan bool)}
+		c := newChecker(t, fakemx.InMemory(t), callout.Options{Resolver: r})
+		c.Ask(withTimeout(t, time.Second), "a@null.example")
+		var closed atomic.Bool
+		go func() {
+			c.Close()
+			closed.Store(true)
+		}()
+		if synctest.Wait(); closed.Load() {
+			t.Error("closed, with a question under way")
+		}
+		close(r.free)
+		if synctest.Wait(); !closed.Load() {
+			t.Error("not closed, with no question under way")
+		}
+	})
+}
+
+// An answer that another found while this asker was on his way is not asked for again.
+func TestAnswerThatJustCame(t *testing.T) {
+	f := fakemx.New(t)
+	h := f.Add(mx1, fakemx.Script{})
+	cache := &lateCache{Cache: callout.NewMemory(0, nil)}
+	c := newChecker(t, f, callout.Options{Local: true, NoProbe: true, Cache: cache})
+	c.Ask(t.Context(), "a@one.example")
+	cache.late.Store(1)
+	if got := c.Ask(t.Context(), "a@one.example")[0]; !got.Cached || h.Sessions() != 1 {
+		t.Errorf("%v, after %d connections", got, h.Sessions())
+	}
+}
+
+// lateCache knows nothing for a number of looks.
+type lateCache struct {
+	callout.Cache
+	late atomic.Int64
+}
+
+func (c *lateCache) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	if c.late.Add(-1) >= 0 {
+		return nil, false, nil
+	}
+	return c.Cache.Get(ctx, key)
 }
 
 func TestCloseLeavesTheCache(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"github.com/gomilter/gomilter/internal/smtpc"
 )
 
@@ -64,6 +66,28 @@ func TestJudgeRcpt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever the words, nothing but 5xx to RCPT is a refusal of the address, and nothing but 250
+// and 251 takes it.
+func TestVerdictsByCode(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := smtpc.Reply{
+			Code:     rapid.IntRange(200, 599).Draw(t, "code"),
+			Enhanced: rapid.StringMatching(`([245]\.[0-9]{1,2}\.[0-9]{1,2})?`).Draw(t, "enhanced"),
+			Lines:    rapid.SliceOfN(rapid.OneOf(rapid.String(), rapid.SampledFrom(mailboxWords), rapid.SampledFrom(policyWords)), 1, 3).Draw(t, "lines"),
+		}
+		from := rapid.SampledFrom([]string{"", "me@example.net"}).Draw(t, "from")
+		verdict := judgeRcpt(r, from, "ann@one.example").Verdict()
+		if verdict == Refused && !r.Permanent() || (verdict == Accepted) != (r.Code == 250 || r.Code == 251) {
+			t.Errorf("%v to RCPT is %s", r, verdict)
+		}
+		for what, verdict := range map[string]Verdict{"MAIL": judgeMail(r, from).Verdict(), "EHLO": judgeHello(r).Verdict()} {
+			if verdict != Unknown {
+				t.Errorf("%v to %s is %s", r, what, verdict)
+			}
+		}
+	})
 }
 
 func TestJudgeMail(t *testing.T) {
