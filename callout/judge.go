@@ -78,7 +78,7 @@ func judgeRcpt(r smtpc.Reply, from, address string) Reason {
 	switch {
 	case r.Code == 250, r.Code == 251:
 		return Taken
-	case r.OK():
+	case !r.Temporary() && !r.Permanent():
 		return Unclear // 252: cannot verify, and others that RFC 5321 section 4.3.2 does not have here
 	case isGreylisting(r, text):
 		return Greylisted
