@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ type Stats struct {
 }
 
 // Update gives the item at key to change, with a nil Value where there is none, and writes what
-// change returns, if nothing else was written there in between; else it starts again with what
+// change returns, which may be the same bytes changed, if nothing else was written there in between; else it starts again with what
 // is there now. The Key of what change returns does not matter. An error of change ends it, and is
 // returned. It returns what was written.
 func Update(ctx context.Context, s Store, key string, m Mode, change func(Item) (Item, error)) (Item, error) {
@@ -124,7 +125,7 @@ func Update(ctx context.Context, s Store, key string, m Mode, change func(Item) 
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return Item{}, err
 		}
-		it, err := change(Item{Key: key, Value: old.Value, Expires: old.Expires})
+		it, err := change(Item{Key: key, Value: bytes.Clone(old.Value), Expires: old.Expires})
 		if err != nil {
 			return Item{}, err
 		}

@@ -275,6 +275,12 @@ func testUpdate(t *testing.T, u *suite) {
 			t.Errorf("after %d updates: %v, %v", writers*rounds/keys, it.Value, err)
 		}
 	}
+	if it, err := store.Update(t.Context(), s, "tuple 0", store.Durable, func(it store.Item) (store.Item, error) {
+		it.Value[0] = 7 // in place
+		return it, nil
+	}); err != nil || it.Value[0] != 7 {
+		t.Errorf("Update in place: %v, %v", it, err)
+	}
 	broken := errors.New("broken")
 	if _, err := store.Update(t.Context(), s, "tuple 0", store.Durable, func(store.Item) (store.Item, error) { return store.Item{}, broken }); !errors.Is(err, broken) {
 		t.Errorf("Update that is given up: %v", err)
