@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -228,6 +229,9 @@ func (b *box) changed() []string {
 	upper := filepath.Join("/proc", b.pid, "root", b.dir, "upper")
 	list := []string{}
 	err := filepath.WalkDir(upper, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // gone while we looked
+		}
 		if err != nil {
 			return err
 		}
@@ -236,6 +240,9 @@ func (b *box) changed() []string {
 			if _, err := os.Stat("/" + name); err == nil {
 				return nil
 			}
+		}
+		if !d.IsDir() && strings.HasPrefix(name, "/var/spool/postfix/") {
+			return nil // mail that Postfix is about to forget
 		}
 		list = append(list, name)
 		return nil
